@@ -4,8 +4,8 @@
 
 /// Version 1 of the contract: messages, clients and servers.
 #[expect(
-    missing_docs,
-    reason = "generated: its documentation is written in the .proto files"
+    clippy::large_enum_variant,
+    reason = "generated; a message is moved far less often than a byte of its data"
 )]
 pub mod v1 {
     tonic::include_proto!("sluice.v1");
