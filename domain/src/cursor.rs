@@ -30,7 +30,9 @@ pub struct WriteCursor {
     /// The part being sent and the offset that its next frame must have.
     in_part: Option<(PartNumber, u64)>,
     /// Offset after the last byte that the stream has sent.
-    end: Option<u64>,
+    end: u64,
+    /// Offset after the highest byte that the stream has sent.
+    highest: u64,
 }
 
 impl WriteCursor {
@@ -67,7 +69,7 @@ impl WriteCursor {
             Some((_, next)) if offset != next => return Err(self.offset_mismatch(offset, next)),
             Some(_) => false,
             None if !offset.is_multiple_of(self.plan.part_size) => {
-                return Err(self.offset_mismatch(offset, self.end.unwrap_or(0)));
+                return Err(self.offset_mismatch(offset, self.end));
             }
             None => true,
         };
@@ -105,7 +107,8 @@ impl WriteCursor {
         }
         let end = placement.offset + placement.length;
         self.in_part = (!placement.ends_part).then_some((placement.part, end));
-        self.end = Some(end);
+        self.end = end;
+        self.highest = self.highest.max(end);
     }
 
     /// The file's size is known now. Answers whether that makes the part being
@@ -133,7 +136,7 @@ impl WriteCursor {
     /// Forgets the part being sent: its bytes are not kept.
     pub fn abandon_part(&mut self) {
         if let Some((part, _)) = self.in_part.take() {
-            self.end = Some(self.plan.start(part));
+            self.end = self.plan.start(part);
         }
     }
 
@@ -142,9 +145,10 @@ impl WriteCursor {
         self.in_part.map(|(part, _)| part)
     }
 
-    /// Offset after the last byte that the stream has sent, if it sent any.
-    pub fn end(&self) -> Option<u64> {
-        self.end
+    /// Offset after the highest byte that the stream has sent; 0 if it sent
+    /// none.
+    pub fn highest(&self) -> u64 {
+        self.highest
     }
 
     /// The plan, with the size as far as it is known.
@@ -249,7 +253,7 @@ mod tests {
         assert!(unknown.clone().fix_size(PART + 4).is_err());
         assert!(!unknown.clone().fix_size(PART + 6).unwrap());
         assert!(unknown.fix_size(PART + 5).unwrap());
-        assert_eq!((unknown.part(), unknown.end()), (None, Some(PART + 5)));
+        assert_eq!((unknown.part(), unknown.highest()), (None, PART + 5));
     }
 
     #[test]

@@ -1,0 +1,3 @@
+//! The Sluice server.
+
+pub mod ports;

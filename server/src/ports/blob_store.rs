@@ -1,0 +1,69 @@
+//! Where the bytes of uploads and files live.
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use sluice_domain::{ByteRange, Epoch, PartNumber, PartPlan, Result, UploadId};
+
+/// Stores the bytes of each upload as one object that is written in parts and,
+/// once sealed, read as a file.
+///
+/// **Claims.** A part in progress belongs to one writer: its claim. Nobody
+/// writes a byte without one, and the services read the upload's record
+/// *after* they got the claim and before the first byte. Whoever ends writers
+/// (resume, cancel, expire, delete) first commits the new record and then
+/// fences; so a writer either sees the new record or is fenced.
+#[async_trait]
+pub trait BlobStore: Send + Sync + 'static {
+    /// Claims a part. Where another writer of the same epoch holds it, waits
+    /// for it to end, takes over when it has been silent for long, and else
+    /// answers `PART_BUSY`. A writer of an older epoch is ended at once.
+    /// Nothing is written or reserved yet.
+    async fn claim_part(
+        &self,
+        upload: UploadId,
+        epoch: Epoch,
+        part: PartNumber,
+    ) -> Result<Box<dyn PartWriter>>;
+
+    /// Ends every claim of an epoch below `epoch`. When it returns, no such
+    /// writer can change a byte of the upload any more.
+    async fn fence(&self, upload: UploadId, epoch: Epoch);
+
+    /// Makes the upload's object the file of `size` bytes, all of which are
+    /// persisted. Idempotent; after it returns, the file survives power loss.
+    async fn seal(&self, upload: UploadId, size: u64) -> Result<()>;
+
+    /// Reads exactly the bytes of `range`. Bytes that are not there are
+    /// `STORED_DATA_CORRUPT`; whether they are the right ones is for the caller
+    /// to check.
+    async fn read(&self, upload: UploadId, range: ByteRange) -> Result<Bytes>;
+
+    /// Removes everything stored for the upload. Idempotent: what is gone is
+    /// gone. The caller has fenced all writers.
+    async fn delete(&self, upload: UploadId) -> Result<()>;
+
+    /// Refuses with `STORAGE_IO` or `STORAGE_FULL` unless bytes can be stored.
+    async fn check_health(&self) -> Result<()>;
+}
+
+/// The claim on one part, and the way to write it. Dropping it gives the part
+/// up: what was written is not kept, and the claim ends as soon as no write is
+/// under way.
+#[async_trait]
+pub trait PartWriter: Send {
+    /// Takes room for the whole part before its first byte, so that a part
+    /// that was begun can end. Answers `STORAGE_FULL` when there is not enough.
+    async fn begin(&mut self, plan: PartPlan) -> Result<()>;
+
+    /// Appends bytes. They may be in memory when it returns, but never more
+    /// than a few frames.
+    async fn write(&mut self, bytes: Bytes) -> Result<()>;
+
+    /// Makes all bytes survive power loss. On an error none of them count, and
+    /// the writer can only be dropped. The claim stays until then, so that the
+    /// caller can commit the part's record under it.
+    async fn persist(&mut self) -> Result<()>;
+
+    /// Gives the part up and returns when the claim has ended.
+    async fn abandon(self: Box<Self>);
+}

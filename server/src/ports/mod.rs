@@ -1,0 +1,20 @@
+//! What the services need from the outside, as traits that state guarantees.
+//!
+//! Every trait speaks domain types only. An adapter keeps each promise written
+//! here; the functions in `conformance` check them on any adapter.
+
+pub mod blob_store;
+pub mod clock;
+pub mod credential_store;
+pub mod event_queue;
+pub mod file_store;
+pub mod upload_store;
+
+pub use blob_store::{BlobStore, PartWriter};
+pub use clock::Clock;
+pub use credential_store::{ApiKeyHash, CredentialStore};
+pub use event_queue::{Delivery, Event, EventQueue, Receipt};
+pub use file_store::{FileChange, FileOrder, FilePage, FilePosition, FileQuery, FileStore};
+pub use upload_store::{
+    Created, Freeze, NewUpload, RequestKey, UploadPage, UploadQuery, UploadStore, Written,
+};

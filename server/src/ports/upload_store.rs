@@ -1,0 +1,204 @@
+//! The records of uploads and of their parts.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use sluice_domain::{
+    AccountId, Epoch, Failure, File, FileDigest, FileId, FileName, OnConflict, Part, PartNumber,
+    RangeSet, RequestId, Result, Timestamp, Upload, UploadId, UploadState,
+};
+
+/// What makes a creation idempotent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RequestKey {
+    /// The caller's id of the request.
+    pub id: RequestId,
+    /// SHA-256 of everything else in the request.
+    pub fingerprint: [u8; 32],
+}
+
+/// An upload to be created.
+#[derive(Debug, Clone)]
+pub struct NewUpload {
+    /// The record.
+    pub upload: Upload,
+    /// The request that it answers.
+    pub request: Option<RequestKey>,
+}
+
+/// What became of a creation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "lives on the stack for one match")]
+pub enum Created {
+    /// The upload is new.
+    New,
+    /// The same request was answered before, with this upload.
+    Before(Upload),
+}
+
+/// How an upload is frozen for completion.
+#[derive(Debug, Clone)]
+pub struct Freeze {
+    /// Only if this is still the current writer.
+    pub epoch: Option<Epoch>,
+    /// Size and checksums of the file.
+    pub digest: FileDigest,
+    /// Another name than the upload has.
+    pub name: Option<FileName>,
+    /// Another rule than the upload has.
+    pub on_conflict: Option<OnConflict>,
+}
+
+/// What a writer must know before its first byte.
+#[derive(Debug, Clone)]
+pub struct Written {
+    /// The upload.
+    pub upload: Upload,
+    /// The part, if it is persisted already.
+    pub part: Option<Part>,
+}
+
+/// Which uploads to list, newest first.
+#[derive(Debug, Clone)]
+pub struct UploadQuery {
+    /// Only these states; empty means all.
+    pub states: Vec<UploadState>,
+    /// Only uploads after this one in the list.
+    pub after: Option<(Timestamp, UploadId)>,
+    /// Most uploads to answer.
+    pub limit: u32,
+}
+
+/// One page of uploads.
+#[derive(Debug, Clone)]
+pub struct UploadPage {
+    /// The uploads.
+    pub uploads: Vec<Upload>,
+    /// Whether there are more.
+    pub more: bool,
+}
+
+/// Stores uploads and their parts.
+///
+/// Every change is atomic, survives power loss when the method returns, and is
+/// conditional on the state (and, where named, on the writer epoch) that the
+/// record has at that moment; a condition that does not hold is answered with
+/// the reason of the contract and changes nothing. An upload of another owner
+/// is `UPLOAD_NOT_FOUND`. A read sees every change whose method has returned.
+#[async_trait]
+pub trait UploadStore: Send + Sync + 'static {
+    /// Creates an upload. A request id that was used before answers the upload
+    /// of then, or `REQUEST_ID_REUSED` if the rest of the request differs.
+    /// With `OnConflict::Fail` a taken name is `FILE_EXISTS`.
+    async fn create_upload(&self, new: NewUpload) -> Result<Created>;
+
+    /// Reads an upload.
+    async fn upload(&self, owner: AccountId, id: UploadId) -> Result<Upload>;
+
+    /// Reads an upload and one of its parts in one snapshot.
+    async fn written(
+        &self,
+        owner: AccountId,
+        id: UploadId,
+        part: PartNumber,
+    ) -> Result<Written>;
+
+    /// Reads an upload and which of its bytes are persisted, in one snapshot.
+    async fn persisted(&self, owner: AccountId, id: UploadId) -> Result<(Upload, RangeSet)>;
+
+    /// Reads the records of parts after `after`, by number.
+    async fn parts(
+        &self,
+        id: UploadId,
+        after: Option<PartNumber>,
+        limit: u32,
+    ) -> Result<Vec<Part>>;
+
+    /// Lists uploads.
+    async fn list_uploads(&self, owner: AccountId, query: UploadQuery) -> Result<UploadPage>;
+
+    /// Takes the next writer epoch of an active upload.
+    async fn advance_epoch(
+        &self,
+        owner: AccountId,
+        id: UploadId,
+        now: Timestamp,
+        time_to_live: Duration,
+    ) -> Result<Upload>;
+
+    /// Records a part whose bytes are durable, if it has no record yet, and
+    /// slides the expiry. Needs an active upload and the current epoch.
+    async fn commit_part(
+        &self,
+        owner: AccountId,
+        id: UploadId,
+        epoch: Epoch,
+        part: Part,
+        now: Timestamp,
+        time_to_live: Duration,
+    ) -> Result<()>;
+
+    /// Fixes the final size of an active upload. The same size again changes
+    /// nothing; another one, or persisted bytes beyond it, is `SIZE_MISMATCH`.
+    async fn fix_size(
+        &self,
+        owner: AccountId,
+        id: UploadId,
+        epoch: Option<Epoch>,
+        size: u64,
+        now: Timestamp,
+    ) -> Result<()>;
+
+    /// `ACTIVE → COMPLETING`: no part can be recorded any more. Checks that the
+    /// parts are whole and, with `OnConflict::Fail`, that neither a file nor
+    /// another completing upload has the name.
+    async fn freeze(
+        &self,
+        owner: AccountId,
+        id: UploadId,
+        freeze: Freeze,
+        now: Timestamp,
+    ) -> Result<Upload>;
+
+    /// `COMPLETING → COMPLETED`: creates the file, gives it its name if it is
+    /// readable, and enqueues what must follow, in one transaction. A completed
+    /// upload answers the file that it became.
+    async fn publish(&self, owner: AccountId, id: UploadId, now: Timestamp) -> Result<File>;
+
+    /// `ACTIVE → FAILED`, and its bytes are to be deleted.
+    async fn fail_upload(
+        &self,
+        owner: AccountId,
+        id: UploadId,
+        failure: Failure,
+        now: Timestamp,
+    ) -> Result<()>;
+
+    /// `ACTIVE → CANCELLED`, and its bytes are to be deleted. A cancelled
+    /// upload stays as it is.
+    async fn cancel(&self, owner: AccountId, id: UploadId, now: Timestamp) -> Result<Upload>;
+
+    /// `ACTIVE → EXPIRED` if the expiry has passed at `now`, and its bytes are
+    /// to be deleted. Answers whether it did.
+    async fn expire(&self, owner: AccountId, id: UploadId, now: Timestamp) -> Result<bool>;
+
+    /// Active uploads whose expiry has passed, soonest first.
+    async fn overdue(&self, now: Timestamp, limit: u32) -> Result<Vec<(AccountId, UploadId)>>;
+
+    /// Uploads that are `COMPLETING` and were last touched before `before`.
+    async fn completing(
+        &self,
+        before: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<(AccountId, UploadId)>>;
+
+    /// Forgets uploads that ended before `before`. What became a file keeps its
+    /// part records. Answers how many were forgotten.
+    async fn forget_ended(&self, before: Timestamp, limit: u32) -> Result<u32>;
+
+    /// Whether any record still needs the bytes of this upload.
+    async fn blob_in_use(&self, id: UploadId) -> Result<bool>;
+
+    /// The file that an upload became.
+    async fn file_of_upload(&self, owner: AccountId, file_id: FileId) -> Result<File>;
+}
