@@ -3,8 +3,8 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use crate::{
-    AccountId, Checksums, ContentType, Error, FileDigest, FileId, FileName, Metadata, PartPlan, RangeSet,
-    Reason, Result, Timestamp, UploadId,
+    AccountId, Checksums, ContentType, Error, FileDigest, FileId, FileName, Metadata, PartPlan,
+    RangeSet, Reason, Result, Timestamp, UploadId,
 };
 
 /// Where an upload is in its life.

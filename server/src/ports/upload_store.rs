@@ -28,7 +28,10 @@ pub struct NewUpload {
 
 /// What became of a creation.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[expect(clippy::large_enum_variant, reason = "lives on the stack for one match")]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "lives on the stack for one match"
+)]
 pub enum Created {
     /// The upload is new.
     New,
@@ -96,23 +99,14 @@ pub trait UploadStore: Send + Sync + 'static {
     async fn upload(&self, owner: AccountId, id: UploadId) -> Result<Upload>;
 
     /// Reads an upload and one of its parts in one snapshot.
-    async fn written(
-        &self,
-        owner: AccountId,
-        id: UploadId,
-        part: PartNumber,
-    ) -> Result<Written>;
+    async fn written(&self, owner: AccountId, id: UploadId, part: PartNumber) -> Result<Written>;
 
     /// Reads an upload and which of its bytes are persisted, in one snapshot.
     async fn persisted(&self, owner: AccountId, id: UploadId) -> Result<(Upload, RangeSet)>;
 
     /// Reads the records of parts after `after`, by number.
-    async fn parts(
-        &self,
-        id: UploadId,
-        after: Option<PartNumber>,
-        limit: u32,
-    ) -> Result<Vec<Part>>;
+    async fn parts(&self, id: UploadId, after: Option<PartNumber>, limit: u32)
+    -> Result<Vec<Part>>;
 
     /// Lists uploads.
     async fn list_uploads(&self, owner: AccountId, query: UploadQuery) -> Result<UploadPage>;
@@ -186,11 +180,8 @@ pub trait UploadStore: Send + Sync + 'static {
     async fn overdue(&self, now: Timestamp, limit: u32) -> Result<Vec<(AccountId, UploadId)>>;
 
     /// Uploads that are `COMPLETING` and were last touched before `before`.
-    async fn completing(
-        &self,
-        before: Timestamp,
-        limit: u32,
-    ) -> Result<Vec<(AccountId, UploadId)>>;
+    async fn completing(&self, before: Timestamp, limit: u32)
+    -> Result<Vec<(AccountId, UploadId)>>;
 
     /// Forgets uploads that ended before `before`. What became a file keeps its
     /// part records. Answers how many were forgotten.
