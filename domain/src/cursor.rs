@@ -43,7 +43,8 @@ impl WriteCursor {
             plan,
             limit,
             in_part: None,
-            end: None,
+            end: 0,
+            highest: 0,
         }
     }
 
