@@ -39,12 +39,7 @@ impl Crc32c {
         if length == 0 {
             return self;
         }
-        Self(narrow(checksum_combine(
-            ALGORITHM,
-            self.0.into(),
-            next.0.into(),
-            length,
-        )))
+        Self(narrow(checksum_combine(ALGORITHM, self.0.into(), next.0.into(), length)))
     }
 }
 
@@ -54,10 +49,7 @@ impl fmt::Display for Crc32c {
     }
 }
 
-#[expect(
-    clippy::cast_possible_truncation,
-    reason = "a 32-bit CRC in the library's common u64"
-)]
+#[expect(clippy::cast_possible_truncation, reason = "a 32-bit CRC in the library's common u64")]
 fn narrow(crc: u64) -> u32 {
     crc as u32
 }

@@ -26,10 +26,8 @@ impl ContentType {
         let valid = text.len() <= Self::MAX_BYTES
             && essence.split('/').count() == 2
             && essence.split('/').all(is_token)
-            && parameters.is_none_or(|text| {
-                text.bytes()
-                    .all(|b| b == b'\t' || (b' '..=b'~').contains(&b))
-            });
+            && parameters
+                .is_none_or(|text| text.bytes().all(|b| b == b'\t' || (b' '..=b'~').contains(&b)));
         if !valid {
             return Err(Error::invalid_field(
                 field,
@@ -74,9 +72,7 @@ impl ContentType {
 /// A token of RFC 9110, section 5.6.2.
 fn is_token(text: &str) -> bool {
     !text.is_empty()
-        && text
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b))
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b))
 }
 
 #[cfg(test)]
@@ -90,35 +86,17 @@ mod tests {
             ("Image/PNG", "image/png"),
             ("text/plain; charset=UTF-8", "text/plain; charset=UTF-8"),
         ] {
-            assert_eq!(
-                ContentType::parse(text, "content_type").unwrap().as_str(),
-                expect
-            );
+            assert_eq!(ContentType::parse(text, "content_type").unwrap().as_str(), expect);
         }
-        for wrong in [
-            "image",
-            "image/",
-            "/png",
-            "a/b/c",
-            "a b/c",
-            "a/b;\r\nx: y",
-            "é/b",
-        ] {
-            assert!(
-                ContentType::parse(wrong, "content_type").is_err(),
-                "{wrong:?} was accepted"
-            );
+        for wrong in ["image", "image/", "/png", "a/b/c", "a b/c", "a/b;\r\nx: y", "é/b"] {
+            assert!(ContentType::parse(wrong, "content_type").is_err(), "{wrong:?} was accepted");
         }
     }
 
     #[test]
     fn an_allow_list_may_name_types_and_families() {
         let allowed = vec!["image/*".to_owned(), "text/plain".to_owned()];
-        let check = |text| {
-            ContentType::parse(text, "t")
-                .unwrap()
-                .check_allowed(&allowed)
-        };
+        let check = |text| ContentType::parse(text, "t").unwrap().check_allowed(&allowed);
         assert!(check("image/webp").is_ok());
         assert!(check("text/plain; charset=utf-8").is_ok());
         let refused = check("text/html").unwrap_err();

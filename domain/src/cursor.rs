@@ -39,13 +39,7 @@ impl WriteCursor {
     /// A new stream into an upload. `max_size` bounds a file of unknown size.
     pub fn new(plan: PartPlan, max_size: Option<u64>) -> Self {
         let limit = plan.capacity().min(max_size.unwrap_or(u64::MAX));
-        Self {
-            plan,
-            limit,
-            in_part: None,
-            end: 0,
-            highest: 0,
-        }
+        Self { plan, limit, in_part: None, end: 0, highest: 0 }
     }
 
     /// Judges a frame of `length` bytes at `offset`, in the contract's order:
@@ -62,7 +56,9 @@ impl WriteCursor {
         let end = offset.checked_add(length).filter(|end| *end <= size).ok_or_else(|| {
             Error::new(
                 Reason::SizeExceeded,
-                format!("{length} bytes at offset {offset} reach beyond the {size} bytes of the file"),
+                format!(
+                    "{length} bytes at offset {offset} reach beyond the {size} bytes of the file"
+                ),
             )
             .with("size", size)
         })?;
@@ -92,13 +88,7 @@ impl WriteCursor {
             .with("part_size", self.plan.part_size));
         }
         let ends_part = length > 0 && (end == part_end || Some(end) == self.plan.size);
-        Ok(Placement {
-            part,
-            offset,
-            length,
-            starts_part,
-            ends_part,
-        })
+        Ok(Placement { part, offset, length, starts_part, ends_part })
     }
 
     /// Moves on behind a frame that was placed.
@@ -181,13 +171,7 @@ mod tests {
     const PART: u64 = 1024 * 1024;
 
     fn cursor(size: Option<u64>) -> WriteCursor {
-        WriteCursor::new(
-            PartPlan {
-                part_size: PART,
-                size,
-            },
-            None,
-        )
+        WriteCursor::new(PartPlan { part_size: PART, size }, None)
     }
 
     /// Sends frames `(offset, length)` and answers the reason that stops them.
@@ -204,11 +188,7 @@ mod tests {
     #[test]
     fn streams_run_on_and_jump_between_parts() {
         let check = |frames: &[(u64, u64)], expect: Option<Reason>| {
-            assert_eq!(
-                send(&mut cursor(Some(3 * PART + 10)), frames),
-                expect,
-                "{frames:?}"
-            );
+            assert_eq!(send(&mut cursor(Some(3 * PART + 10)), frames), expect, "{frames:?}");
         };
         check(&[(0, 100), (100, PART - 100), (PART, PART)], None);
         check(&[(2 * PART, PART), (0, PART), (3 * PART, 10)], None);
@@ -220,31 +200,16 @@ mod tests {
         check(&[(u64::MAX, 1)], Some(Reason::SizeExceeded));
         check(&[(4 * PART, 0)], Some(Reason::SizeExceeded));
         check(&[(0, MAX_FRAME_SIZE + 1)], Some(Reason::FrameTooLarge));
-        check(
-            &[(3 * PART, 10), (3 * PART + 10, 0)],
-            Some(Reason::OffsetMismatch),
-        );
+        check(&[(3 * PART, 10), (3 * PART + 10, 0)], Some(Reason::OffsetMismatch));
     }
 
     #[test]
     fn the_order_of_checks_is_size_then_offset_then_crossing() {
         let whole = cursor(Some(PART + 5));
-        assert_eq!(
-            whole.place(7, MAX_FRAME_SIZE + 1).unwrap_err().reason,
-            Reason::FrameTooLarge
-        );
-        assert_eq!(
-            whole.place(7, 2 * PART).unwrap_err().reason,
-            Reason::SizeExceeded
-        );
-        assert_eq!(
-            whole.place(7, PART).unwrap_err().reason,
-            Reason::OffsetMismatch
-        );
-        assert_eq!(
-            whole.place(0, PART + 5).unwrap_err().reason,
-            Reason::FrameCrossesPart
-        );
+        assert_eq!(whole.place(7, MAX_FRAME_SIZE + 1).unwrap_err().reason, Reason::FrameTooLarge);
+        assert_eq!(whole.place(7, 2 * PART).unwrap_err().reason, Reason::SizeExceeded);
+        assert_eq!(whole.place(7, PART - 5).unwrap_err().reason, Reason::OffsetMismatch);
+        assert_eq!(whole.place(0, PART + 5).unwrap_err().reason, Reason::FrameCrossesPart);
     }
 
     #[test]
@@ -259,25 +224,11 @@ mod tests {
 
     #[test]
     fn an_unknown_size_is_bounded_by_parts_and_by_the_callers_limit() {
-        let plan = PartPlan {
-            part_size: PART,
-            size: None,
-        };
-        assert!(
-            WriteCursor::new(plan, None)
-                .place(plan.capacity(), 1)
-                .is_err()
-        );
-        assert!(
-            WriteCursor::new(plan, None)
-                .place(plan.capacity(), 0)
-                .is_ok()
-        );
+        let plan = PartPlan { part_size: PART, size: None };
+        assert!(WriteCursor::new(plan, None).place(plan.capacity(), 1).is_err());
+        assert!(WriteCursor::new(plan, None).place(plan.capacity(), 0).is_ok());
         let mut bounded = WriteCursor::new(plan, Some(10));
-        assert_eq!(
-            send(&mut bounded, &[(0, 10), (10, 1)]),
-            Some(Reason::SizeExceeded)
-        );
+        assert_eq!(send(&mut bounded, &[(0, 10), (10, 1)]), Some(Reason::SizeExceeded));
     }
 
     #[test]

@@ -20,12 +20,7 @@ pub enum FileState {
 
 impl FileState {
     /// Every state.
-    pub const ALL: [Self; 4] = [
-        Self::Processing,
-        Self::Ready,
-        Self::Quarantined,
-        Self::Failed,
-    ];
+    pub const ALL: [Self; 4] = [Self::Processing, Self::Ready, Self::Quarantined, Self::Failed];
 
     /// The name used in errors and in stores.
     pub fn as_str(self) -> &'static str {
@@ -102,10 +97,7 @@ impl File {
             FileState::Quarantined => "it is held back because of its content",
             FileState::Failed => "it is not what was declared; upload it again",
         };
-        Err(Error::new(
-            Reason::FileNotReady,
-            format!("the file cannot be read: {hint}"),
-        )
-        .with("state", self.state.as_str()))
+        Err(Error::new(Reason::FileNotReady, format!("the file cannot be read: {hint}"))
+            .with("state", self.state.as_str()))
     }
 }

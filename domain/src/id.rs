@@ -125,10 +125,7 @@ mod tests {
             format!("upl_{{{digits}}}"),
             format!("{text} "),
         ] {
-            assert!(
-                UploadId::parse(&wrong, "upload_id").is_err(),
-                "{wrong:?} was accepted"
-            );
+            assert!(UploadId::parse(&wrong, "upload_id").is_err(), "{wrong:?} was accepted");
         }
     }
 
@@ -137,10 +134,7 @@ mod tests {
         assert_eq!(RequestId::parse("", "request_id").unwrap(), None);
         assert!(RequestId::parse(&"x".repeat(128), "request_id").is_ok());
         for wrong in ["x".repeat(129), "a b".into(), "a\n".into(), "é".into()] {
-            assert!(
-                RequestId::parse(&wrong, "request_id").is_err(),
-                "{wrong:?} was accepted"
-            );
+            assert!(RequestId::parse(&wrong, "request_id").is_err(), "{wrong:?} was accepted");
         }
     }
 }

@@ -24,10 +24,7 @@ impl Metadata {
         if entries.len() > MAX_METADATA_ENTRIES {
             return Err(Error::invalid_field(
                 field,
-                format!(
-                    "at most {MAX_METADATA_ENTRIES} entries, has {}",
-                    entries.len()
-                ),
+                format!("at most {MAX_METADATA_ENTRIES} entries, has {}", entries.len()),
             ));
         }
         for (key, value) in &entries {
@@ -52,10 +49,7 @@ impl Metadata {
                 ));
             }
         }
-        let total: usize = entries
-            .iter()
-            .map(|(key, value)| key.len() + value.len())
-            .sum();
+        let total: usize = entries.iter().map(|(key, value)| key.len() + value.len()).sum();
         if total > MAX_METADATA_BYTES {
             return Err(Error::invalid_field(
                 field,

@@ -45,13 +45,7 @@ impl PartHasher {
     pub fn new(number: PartNumber, start: u64) -> Self {
         let mut tree = Box::new(Hasher::new());
         tree.set_input_offset(start);
-        Self {
-            number,
-            size: 0,
-            crc32c: Crc32c::EMPTY,
-            blocks: Vec::new(),
-            tree,
-        }
+        Self { number, size: 0, crc32c: Crc32c::EMPTY, blocks: Vec::new(), tree }
     }
 
     /// Bytes folded in so far.
@@ -66,9 +60,8 @@ impl PartHasher {
     /// the checksums of the pieces combine to the frame's.
     pub fn fold(&mut self, frame: &[u8], declared: Crc32c) -> bool {
         let pieces = self.pieces(frame);
-        let actual = pieces.iter().fold(Crc32c::EMPTY, |crc, piece| {
-            crc.combine(piece.crc, piece.len)
-        });
+        let actual =
+            pieces.iter().fold(Crc32c::EMPTY, |crc, piece| crc.combine(piece.crc, piece.len));
         if actual != declared {
             return false;
         }
@@ -108,10 +101,7 @@ impl PartHasher {
             .into_iter()
             .chain(tail.chunks(BLOCK_SIZE as usize))
             .filter(|bytes| !bytes.is_empty())
-            .map(|bytes| Piece {
-                crc: Crc32c::of(bytes),
-                len: bytes.len() as u64,
-            })
+            .map(|bytes| Piece { crc: Crc32c::of(bytes), len: bytes.len() as u64 })
             .collect()
     }
 }
@@ -137,24 +127,17 @@ impl FileDigest {
     /// Adds up all parts of a file, in order. Every part but the last must have
     /// the same size, a power of two; the parts of an upload do.
     pub fn of(parts: &[Part]) -> Self {
-        let crc32c = parts.iter().fold(Crc32c::EMPTY, |crc, part| {
-            crc.combine(part.crc32c, part.size)
-        });
+        let crc32c =
+            parts.iter().fold(Crc32c::EMPTY, |crc, part| crc.combine(part.crc32c, part.size));
         let blake3 = match parts {
             [] => *blake3::hash(&[]).as_bytes(),
-            [only] => only
-                .root
-                .unwrap_or_else(|| unreachable!("a lone part is the first part")),
+            [only] => only.root.unwrap_or_else(|| unreachable!("a lone part is the first part")),
             many => {
                 let (left, right) = many.split_at(left_half(many.len()));
                 *merge_subtrees_root(&subtree(left), &subtree(right), Mode::Hash).as_bytes()
             }
         };
-        Self {
-            size: parts.iter().map(|part| part.size).sum(),
-            crc32c,
-            blake3,
-        }
+        Self { size: parts.iter().map(|part| part.size).sum(), crc32c, blake3 }
     }
 }
 
@@ -197,27 +180,14 @@ mod tests {
     fn parts_add_up_to_what_one_pass_over_the_file_gives() {
         let mut bytes = vec![0; 7 * PART + 1];
         blake3::Hasher::new().finalize_xof().fill(&mut bytes);
-        for size in [
-            0,
-            1,
-            1024,
-            1025,
-            PART - 1,
-            PART,
-            PART + 1,
-            2 * PART,
-            3 * PART + 1,
-            7 * PART + 1,
-        ] {
+        for size in
+            [0, 1, 1024, 1025, PART - 1, PART, PART + 1, 2 * PART, 3 * PART + 1, 7 * PART + 1]
+        {
             let bytes = &bytes[..size];
             let digest = FileDigest::of(&parts_of(bytes, 700_001));
             assert_eq!(digest.size, size as u64);
             assert_eq!(digest.crc32c, Crc32c::of(bytes), "{size} bytes");
-            assert_eq!(
-                digest.blake3,
-                *blake3::hash(bytes).as_bytes(),
-                "{size} bytes"
-            );
+            assert_eq!(digest.blake3, *blake3::hash(bytes).as_bytes(), "{size} bytes");
         }
     }
 
@@ -230,10 +200,8 @@ mod tests {
             .map(Crc32c::of)
             .collect();
         for frame in [65_537, BLOCK_SIZE as usize, BLOCK_SIZE as usize + 1, PART] {
-            let blocks: Vec<_> = parts_of(&bytes, frame)
-                .into_iter()
-                .flat_map(|part| part.blocks)
-                .collect();
+            let blocks: Vec<_> =
+                parts_of(&bytes, frame).into_iter().flat_map(|part| part.blocks).collect();
             assert_eq!(blocks, expect, "frames of {frame}");
         }
     }

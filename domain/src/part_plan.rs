@@ -25,9 +25,7 @@ impl PartNumber {
 
     /// The part with this number, if there can be one.
     pub fn new(number: u32) -> Option<Self> {
-        NonZeroU32::new(number)
-            .filter(|n| n.get() <= MAX_PARTS)
-            .map(Self)
+        NonZeroU32::new(number).filter(|n| n.get() <= MAX_PARTS).map(Self)
     }
 
     /// The number.
@@ -95,10 +93,7 @@ impl PartSizeLimits {
             Some(part_size) if part_size <= self.max => Ok(part_size),
             _ => Err(Error::new(
                 Reason::FileTooLarge,
-                format!(
-                    "a file can have at most {} bytes here, not {size}",
-                    self.max_file_size()
-                ),
+                format!("a file can have at most {} bytes here, not {size}", self.max_file_size()),
             )
             .with("max_bytes", self.max_file_size())),
         }
@@ -131,10 +126,7 @@ impl PartPlan {
         let start = self.start(part);
         let end = start + self.part_size;
         match self.size {
-            Some(size) => ByteRange {
-                start: start.min(size),
-                end: end.min(size),
-            },
+            Some(size) => ByteRange { start: start.min(size), end: end.min(size) },
             None => ByteRange { start, end },
         }
     }
@@ -155,10 +147,7 @@ mod tests {
     use super::*;
 
     const MIB: u64 = 1024 * 1024;
-    const LIMITS: PartSizeLimits = PartSizeLimits {
-        min: MIB,
-        max: 4096 * MIB,
-    };
+    const LIMITS: PartSizeLimits = PartSizeLimits { min: MIB, max: 4096 * MIB };
 
     #[test]
     fn the_server_chooses_the_smallest_size_that_holds_the_file() {
@@ -174,36 +163,20 @@ mod tests {
 
     #[test]
     fn impossible_sizes_are_refused_with_the_limit() {
-        let too_large = LIMITS
-            .choose(Some(LIMITS.max_file_size() + 1), None, None)
-            .unwrap_err();
+        let too_large = LIMITS.choose(Some(LIMITS.max_file_size() + 1), None, None).unwrap_err();
         assert_eq!(too_large.reason, Reason::FileTooLarge);
-        assert_eq!(
-            too_large.metadata["max_bytes"],
-            LIMITS.max_file_size().to_string()
-        );
-        assert!(
-            LIMITS
-                .choose(Some(LIMITS.max_file_size()), None, None)
-                .is_ok()
-        );
+        assert_eq!(too_large.metadata["max_bytes"], LIMITS.max_file_size().to_string());
+        assert!(LIMITS.choose(Some(LIMITS.max_file_size()), None, None).is_ok());
         assert!(LIMITS.choose(Some(u64::MAX), None, None).is_err());
         for preferred in [0, 1, MIB - 1, 3 * MIB, 8192 * MIB] {
             let error = LIMITS.choose(None, None, Some(preferred)).unwrap_err();
-            assert_eq!(
-                error.reason,
-                Reason::InvalidField,
-                "{preferred} was accepted"
-            );
+            assert_eq!(error.reason, Reason::InvalidField, "{preferred} was accepted");
         }
     }
 
     #[test]
     fn parts_tile_the_file() {
-        let plan = PartPlan {
-            part_size: MIB,
-            size: Some(3 * MIB + 1),
-        };
+        let plan = PartPlan { part_size: MIB, size: Some(3 * MIB + 1) };
         assert_eq!(plan.count(3 * MIB + 1), 4);
         let mut end = 0;
         for number in 1..=4 {

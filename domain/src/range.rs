@@ -69,11 +69,7 @@ impl RangeSet {
 
     /// Whether every byte of `range` is in the set.
     pub fn contains(&self, range: ByteRange) -> bool {
-        range.is_empty()
-            || self
-                .0
-                .iter()
-                .any(|r| r.start <= range.start && range.end <= r.end)
+        range.is_empty() || self.0.iter().any(|r| r.start <= range.start && range.end <= r.end)
     }
 
     /// What a file of `size` bytes lacks.
@@ -82,10 +78,7 @@ impl RangeSet {
         let mut start = 0;
         for range in self.0.iter().filter(|range| range.start < size) {
             if start < range.start {
-                missing.push(ByteRange {
-                    start,
-                    end: range.start,
-                });
+                missing.push(ByteRange { start, end: range.start });
             }
             start = range.end;
         }

@@ -98,10 +98,7 @@ impl UploadState {
             Self::Completing => (Reason::UploadNotActive, "the upload is being completed"),
             Self::Completed => (Reason::UploadNotActive, "the upload is complete"),
             Self::Cancelled => (Reason::UploadNotActive, "the upload was cancelled"),
-            Self::Failed => (
-                Reason::UploadNotActive,
-                "the upload has failed; its error says why",
-            ),
+            Self::Failed => (Reason::UploadNotActive, "the upload has failed; its error says why"),
         };
         Error::new(reason, message).with("state", self.as_str())
     }
@@ -139,11 +136,7 @@ pub struct Failure {
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
-        Self {
-            reason: error.reason,
-            message: error.message,
-            metadata: error.metadata,
-        }
+        Self { reason: error.reason, message: error.message, metadata: error.metadata }
     }
 }
 
@@ -234,8 +227,7 @@ impl Upload {
 
     /// When the upload expires if it is touched now.
     pub fn expiry_after_touch(&self, now: Timestamp, time_to_live: Duration) -> Timestamp {
-        now.plus(time_to_live)
-            .min(self.create_time.plus(Self::MAX_LIFETIME))
+        now.plus(time_to_live).min(self.create_time.plus(Self::MAX_LIFETIME))
     }
 
     /// Judges a final size against what is known, given the offset after the
@@ -267,18 +259,11 @@ impl Upload {
         if missing.ranges().is_empty() {
             return Ok(());
         }
-        let listed: Vec<_> = missing
-            .ranges()
-            .iter()
-            .take(MOST_RANGES)
-            .map(ToString::to_string)
-            .collect();
+        let listed: Vec<_> =
+            missing.ranges().iter().take(MOST_RANGES).map(ToString::to_string).collect();
         Err(Error::new(
             Reason::PartsMissing,
-            format!(
-                "{} of {size} bytes are missing; send them, then complete",
-                missing.total()
-            ),
+            format!("{} of {size} bytes are missing; send them, then complete", missing.total()),
         )
         .with("ranges", listed.join(","))
         .with("count", missing.ranges().len()))
@@ -318,11 +303,7 @@ mod tests {
                     .iter()
                     .find(|(from, by, _)| (*from, *by) == (state, transition))
                     .map(|(_, _, to)| *to);
-                assert_eq!(
-                    state.after(transition).ok(),
-                    expect,
-                    "{state:?} {transition:?}"
-                );
+                assert_eq!(state.after(transition).ok(), expect, "{state:?} {transition:?}");
             }
         }
     }
@@ -333,13 +314,7 @@ mod tests {
             assert_eq!(UploadState::parse(state.as_str()), Some(state));
             assert_eq!(state.not_active().metadata["state"], state.as_str());
         }
-        assert_eq!(
-            UploadState::Expired.not_active().reason,
-            Reason::UploadExpired
-        );
-        assert_eq!(
-            UploadState::Cancelled.not_active().reason,
-            Reason::UploadNotActive
-        );
+        assert_eq!(UploadState::Expired.not_active().reason, Reason::UploadExpired);
+        assert_eq!(UploadState::Cancelled.not_active().reason, Reason::UploadNotActive);
     }
 }

@@ -28,10 +28,7 @@ pub struct NewUpload {
 
 /// What became of a creation.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "lives on the stack for one match"
-)]
+#[expect(clippy::large_enum_variant, reason = "lives on the stack for one match")]
 pub enum Created {
     /// The upload is new.
     New,
