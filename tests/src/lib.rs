@@ -1,1 +1,37 @@
-//! Support for the end-to-end tests.
+//! Support for the end-to-end tests: a real server process, a network that can
+//! fail, a client without cleverness, and content that needs no memory.
+
+mod binary;
+mod disk;
+mod proxy;
+mod server;
+
+mod client;
+mod frames;
+mod reader;
+mod refusal;
+mod stream;
+
+mod ledger;
+mod uploader;
+
+mod content;
+mod seed;
+mod wait;
+
+pub use binary::binary;
+pub use client::{Client, Credential, Transport, in_small_parts, named, persisted};
+pub use content::Content;
+pub use disk::SmallDisk;
+pub use frames::{Frames, bidi, damaged, frame};
+pub use ledger::Ledger;
+pub use proxy::Proxy;
+pub use refusal::{assert_reason, assert_refusal, fact, facts, invalid_field, reason};
+pub use seed::{Seed, scale};
+pub use server::{Server, Setup};
+pub use stream::{BidiStream, OpenStream};
+pub use uploader::{Uploader, insist};
+pub use wait::eventually;
+
+/// Bytes in a mebibyte.
+pub const MIB: u64 = 1024 * 1024;

@@ -1,0 +1,253 @@
+//! A real server process.
+
+use std::{
+    fs,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::Stdio,
+    thread,
+    time::Duration,
+};
+
+use tempfile::TempDir;
+use tokio::{
+    io::{AsyncBufReadExt, BufReader},
+    process::{Child, Command},
+    time::{Instant, sleep, timeout},
+};
+
+use crate::{Client, SmallDisk, binary::binary};
+
+/// How long a server may take until it says that it listens.
+const START_LIMIT: Duration = Duration::from_secs(20);
+
+/// What a server is started with.
+#[derive(Default)]
+pub struct Setup {
+    arguments: Vec<String>,
+    settings: Vec<(String, String)>,
+    disk: Option<SmallDisk>,
+}
+
+impl Setup {
+    /// Adds arguments to the command line.
+    #[must_use]
+    pub fn arguments<'a>(mut self, arguments: impl IntoIterator<Item = &'a str>) -> Self {
+        self.arguments.extend(arguments.into_iter().map(str::to_owned));
+        self
+    }
+
+    /// Sets a configuration value by its environment variable.
+    #[must_use]
+    pub fn setting(mut self, variable: &str, value: &str) -> Self {
+        self.settings.push((variable.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Puts the data folder on a disk of limited size.
+    #[must_use]
+    pub fn disk(mut self, disk: SmallDisk) -> Self {
+        self.disk = Some(disk);
+        self
+    }
+
+    /// Starts the server and waits until it listens.
+    pub async fn start(self) -> Server {
+        let home = TempDir::with_prefix("sluice-").expect("a temporary folder can be made");
+        let mut server = Server {
+            home: Some(home),
+            setup: self,
+            child: None,
+            address: SocketAddr::from(([127, 0, 0, 1], 0)),
+        };
+        server.launch().await;
+        server
+    }
+}
+
+/// A running `sluice serve` with a data folder of its own. It is killed when
+/// this is dropped; after a failure its folder and its log stay.
+pub struct Server {
+    /// Always there but in `drop`.
+    home: Option<TempDir>,
+    setup: Setup,
+    child: Option<Child>,
+    address: SocketAddr,
+}
+
+impl Server {
+    /// Starts a server with nothing but defaults.
+    pub async fn start() -> Self {
+        Setup::default().start().await
+    }
+
+    /// What to configure before the start.
+    pub fn with() -> Setup {
+        Setup::default()
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Where it listens, as a URL.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Its data folder, as this process reaches it.
+    pub fn data_dir(&self) -> PathBuf {
+        match &self.setup.disk {
+            Some(disk) => disk.outside().join("data"),
+            None => self.home().join("data"),
+        }
+    }
+
+    /// The operator's API key, made at the first start.
+    pub fn key(&self) -> String {
+        let path = self.data_dir().join("api-key");
+        let key = fs::read_to_string(&path)
+            .unwrap_or_else(|error| panic!("{} cannot be read: {error}", path.display()));
+        key.trim().to_owned()
+    }
+
+    /// A client on a connection of its own.
+    pub fn client(&self) -> Client {
+        Client::new(&self.url(), &self.key())
+    }
+
+    /// Process id, while it runs.
+    pub fn pid(&self) -> u32 {
+        self.running().id().expect("the server runs")
+    }
+
+    /// Resident memory in bytes.
+    pub fn resident_bytes(&self) -> u64 {
+        let path = format!("/proc/{}/status", self.pid());
+        let status = fs::read_to_string(path).expect("the server runs");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kib = line.and_then(|rest| rest.trim().strip_suffix(" kB"));
+        kib.and_then(|kib| kib.parse::<u64>().ok()).expect("a size in kB") * 1024
+    }
+
+    /// Whether the process has not ended by itself.
+    pub fn is_alive(&mut self) -> bool {
+        let child = self.child.as_mut();
+        child.is_some_and(|child| matches!(child.try_wait(), Ok(None)))
+    }
+
+    /// What the server has logged so far, over all its starts.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.log_path()).unwrap_or_default()
+    }
+
+    /// Kills it at once, with no chance to tidy up.
+    pub async fn kill(&mut self) {
+        let mut child = self.child.take().expect("the server runs");
+        child.kill().await.expect("a running process can be killed");
+    }
+
+    /// Starts it again on the same port and the same data; answers how long it
+    /// took until it listened.
+    pub async fn restart(&mut self) -> Duration {
+        if self.child.is_some() {
+            self.kill().await;
+        }
+        self.launch().await
+    }
+
+    async fn launch(&mut self) -> Duration {
+        let start = Instant::now();
+        // Another process may borrow the port between two starts, for as long
+        // as one of its connections lasts.
+        for _ in 0..50 {
+            let began = Instant::now();
+            let (mut child, address) = timeout(START_LIMIT, self.spawn())
+                .await
+                .unwrap_or_else(|_| panic!("not listening within {START_LIMIT:?}"));
+            if let Some(address) = address {
+                self.address = address;
+                self.child = Some(child);
+                return began.elapsed();
+            }
+            let status = child.wait().await.expect("an ended process has a status");
+            let log = self.log();
+            let last = log.lines().last().unwrap_or_default();
+            assert!(
+                last.contains("in use") && start.elapsed() < START_LIMIT,
+                "the server ended at its start with {status}: {last}"
+            );
+            sleep(Duration::from_millis(100)).await;
+        }
+        panic!("port {} stays in use", self.address.port());
+    }
+
+    /// Starts the process; answers the address of its ready line, or none if
+    /// it ended without one.
+    async fn spawn(&self) -> (Child, Option<SocketAddr>) {
+        let (mut command, data_dir) = match &self.setup.disk {
+            Some(disk) => {
+                let mut command = disk.enter();
+                command.arg(binary());
+                (command, disk.inside().join("data"))
+            }
+            None => (Command::new(binary()), self.data_dir()),
+        };
+        let log = fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(self.log_path())
+            .expect("the log can be opened");
+        let mut child = command
+            .args(["serve", "--data-dir"])
+            .arg(data_dir)
+            .args(["--listen", &self.address.to_string()])
+            .args(&self.setup.arguments)
+            .envs(self.setup.settings.iter().cloned())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(log)
+            .kill_on_drop(true)
+            .spawn()
+            .expect("the server can be started");
+        let mut output = BufReader::new(child.stdout.take().expect("stdout is piped")).lines();
+        while let Some(line) = output.next_line().await.expect("the server prints UTF-8") {
+            if let Some(address) = line.strip_prefix("listening on http://") {
+                let address = address.parse().expect("the ready line ends with an address");
+                // Whatever else it prints must not block it.
+                tokio::spawn(async move { while let Ok(Some(_)) = output.next_line().await {} });
+                return (child, Some(address));
+            }
+        }
+        (child, None)
+    }
+
+    fn running(&self) -> &Child {
+        self.child.as_ref().expect("the server runs")
+    }
+
+    fn home(&self) -> &Path {
+        self.home.as_ref().expect("the folder is there until the end").path()
+    }
+
+    fn log_path(&self) -> PathBuf {
+        self.home().join("server.log")
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if !thread::panicking() {
+            return;
+        }
+        let log = self.log();
+        let lines: Vec<_> = log.lines().collect();
+        let last = &lines[lines.len().saturating_sub(20)..];
+        eprintln!("the server's log is {}; it ends:", self.log_path().display());
+        eprintln!("{}", last.join("\n"));
+        if let Some(home) = self.home.take() {
+            let _kept = home.keep();
+        }
+    }
+}

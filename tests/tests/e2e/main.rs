@@ -1,0 +1,6 @@
+//! End-to-end tests: real server processes, real sockets, and nothing known of
+//! the server but its contract.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod upload_path;
