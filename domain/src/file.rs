@@ -53,6 +53,8 @@ pub struct File {
     pub content_type: ContentType,
     /// Size in bytes.
     pub size: u64,
+    /// How its bytes were cut into parts.
+    pub part_size: u64,
     /// CRC32C and BLAKE3 always; SHA-256 where it was declared.
     pub checksums: Checksums,
     /// Where it is in its life.

@@ -111,6 +111,9 @@ pub struct Epoch(pub u64);
 impl Epoch {
     /// The epoch of a new upload.
     pub const FIRST: Self = Self(1);
+
+    /// Newer than every writer: fences all of them.
+    pub const LAST: Self = Self(u64::MAX);
 }
 
 /// What happens when the name is taken at completion.

@@ -1,5 +1,7 @@
 //! Where the bytes of uploads and files live.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use bytes::Bytes;
 use sluice_domain::{ByteRange, Epoch, PartNumber, PartPlan, Result, UploadId};
@@ -33,10 +35,9 @@ pub trait BlobStore: Send + Sync + 'static {
     /// persisted. Idempotent; after it returns, the file survives power loss.
     async fn seal(&self, upload: UploadId, size: u64) -> Result<()>;
 
-    /// Reads exactly the bytes of `range`. Bytes that are not there are
-    /// `STORED_DATA_CORRUPT`; whether they are the right ones is for the caller
-    /// to check.
-    async fn read(&self, upload: UploadId, range: ByteRange) -> Result<Bytes>;
+    /// Opens the upload's bytes for reading. Bytes that are not there are
+    /// `STORED_DATA_CORRUPT`.
+    async fn open(&self, upload: UploadId) -> Result<Arc<dyn BlobReader>>;
 
     /// Removes everything stored for the upload. Idempotent: what is gone is
     /// gone. The caller has fenced all writers.
@@ -44,6 +45,15 @@ pub trait BlobStore: Send + Sync + 'static {
 
     /// Refuses with `STORAGE_IO` or `STORAGE_FULL` unless bytes can be stored.
     async fn check_health(&self) -> Result<()>;
+}
+
+/// Reads one upload's bytes, also when they are being deleted meanwhile.
+#[async_trait]
+pub trait BlobReader: Send + Sync {
+    /// Reads exactly the bytes of `range`, which is small enough for memory.
+    /// Bytes that are not there are `STORED_DATA_CORRUPT`; whether they are the
+    /// right ones is for the caller to check.
+    async fn read(&self, range: ByteRange) -> Result<Bytes>;
 }
 
 /// The claim on one part, and the way to write it. Dropping it gives the part

@@ -10,7 +10,7 @@ pub mod event_queue;
 pub mod file_store;
 pub mod upload_store;
 
-pub use blob_store::{BlobStore, PartWriter};
+pub use blob_store::{BlobReader, BlobStore, PartWriter};
 pub use clock::Clock;
 pub use credential_store::{ApiKeyHash, CredentialStore};
 pub use event_queue::{Delivery, Event, EventQueue, Receipt};

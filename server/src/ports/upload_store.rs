@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use sluice_domain::{
     AccountId, Epoch, Failure, File, FileDigest, FileId, FileName, OnConflict, Part, PartNumber,
-    RangeSet, RequestId, Result, Timestamp, Upload, UploadId, UploadState,
+    RangeSet, RequestId, Result, Sha256, Timestamp, Upload, UploadId, UploadState,
 };
 
 /// What makes a creation idempotent.
@@ -43,6 +43,8 @@ pub struct Freeze {
     pub epoch: Option<Epoch>,
     /// Size and checksums of the file.
     pub digest: FileDigest,
+    /// A SHA-256 that the file must have, beside what was declared at creation.
+    pub sha256: Option<Sha256>,
     /// Another name than the upload has.
     pub name: Option<FileName>,
     /// Another rule than the upload has.

@@ -1,0 +1,128 @@
+//! The data folder: one process at a time, and its API key.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{self, Read, Write},
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    path::{Path, PathBuf},
+};
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use secrecy::{ExposeSecret, SecretString};
+
+/// Why the data folder cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum DataFolderError {
+    /// Another process has it.
+    #[error(
+        "the data folder {0} is in use by another sluice; stop that one or choose another folder with --data-dir"
+    )]
+    InUse(PathBuf),
+    /// A file operation failed.
+    #[error("cannot {operation} {path}: {source}")]
+    Io {
+        /// What was tried.
+        operation: &'static str,
+        /// On which file.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The key file has been emptied or cut.
+    #[error("{0} holds no API key; remove it and a new key is made at the next start")]
+    BadKey(PathBuf),
+    /// The system gives no random numbers.
+    #[error("no random numbers: {0}")]
+    Random(#[from] getrandom::Error),
+}
+
+/// The folder that holds everything of the embedded engine. While this lives,
+/// no other process can open it.
+#[derive(Debug)]
+pub struct DataFolder {
+    path: PathBuf,
+    _lock: File,
+}
+
+impl DataFolder {
+    /// Opens the folder, creating it for this user alone if it is not there.
+    pub fn open(path: &Path) -> Result<Self, DataFolderError> {
+        let failed = |operation, at: &Path| {
+            let path = at.to_owned();
+            move |source| DataFolderError::Io { operation, path, source }
+        };
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(path)
+            .map_err(failed("create the data folder", path))?;
+        let lock_path = path.join("lock");
+        let lock = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .mode(0o600)
+            .open(&lock_path)
+            .map_err(failed("open", &lock_path))?;
+        match lock.try_lock() {
+            Ok(()) => Ok(Self { path: path.to_owned(), _lock: lock }),
+            Err(fs::TryLockError::WouldBlock) => Err(DataFolderError::InUse(path.to_owned())),
+            Err(fs::TryLockError::Error(source)) => Err(failed("lock", &lock_path)(source)),
+        }
+    }
+
+    /// The database file.
+    pub fn database(&self) -> PathBuf {
+        self.path.join("sluice.db")
+    }
+
+    /// The folder of the bytes.
+    pub fn blobs(&self) -> PathBuf {
+        self.path.join("blobs")
+    }
+
+    /// The operator's API key; made at the first start, when the file is not
+    /// there, and readable by this user only.
+    pub fn api_key(&self) -> Result<SecretString, DataFolderError> {
+        let path = self.path.join("api-key");
+        let failed = |operation| {
+            let path = path.clone();
+            move |source| DataFolderError::Io { operation, path, source }
+        };
+        match File::open(&path) {
+            Ok(mut file) => {
+                let mut text = String::new();
+                file.read_to_string(&mut text).map_err(failed("read"))?;
+                let key = text.trim();
+                if key.len() < 32 {
+                    return Err(DataFolderError::BadKey(path));
+                }
+                Ok(key.into())
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let key = new_api_key()?;
+                write_secret(&self.path, &path, key.expose_secret()).map_err(failed("write"))?;
+                Ok(key)
+            }
+            Err(source) => Err(failed("read")(source)),
+        }
+    }
+}
+
+/// A new API key: a prefix that secret scanners can match, and 256 random bits.
+fn new_api_key() -> Result<SecretString, getrandom::Error> {
+    let mut bits = [0; 32];
+    getrandom::fill(&mut bits)?;
+    Ok(format!("sluice_key_{}", URL_SAFE_NO_PAD.encode(bits)).into())
+}
+
+/// Writes a file whole or not at all, also when the power fails.
+fn write_secret(folder: &Path, path: &Path, secret: &str) -> io::Result<()> {
+    let temporary = path.with_extension("new");
+    let mut file =
+        OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&temporary)?;
+    writeln!(file, "{secret}")?;
+    file.sync_all()?;
+    fs::rename(&temporary, path)?;
+    File::open(folder)?.sync_all()
+}

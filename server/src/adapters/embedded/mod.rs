@@ -1,0 +1,42 @@
+//! Storage on one machine: files for bytes, SQLite for records and events.
+//! Nothing has to be installed.
+
+mod blob_store;
+mod claims;
+mod credentials;
+mod data_folder;
+mod database;
+pub mod disk;
+mod events;
+mod files;
+mod part_writer;
+mod rows;
+mod space;
+mod uploads;
+
+use std::io;
+
+use sluice_domain::{Error, Reason};
+
+pub use blob_store::DiskBlobStore;
+pub use data_folder::{DataFolder, DataFolderError};
+pub use database::{Database, DatabaseOptions, OpenError};
+
+/// Turns a failed file operation into what the caller may know, and logs the
+/// rest.
+fn io_error(error: &io::Error, operation: &'static str) -> Error {
+    tracing::error!(%error, operation, "a file operation has failed");
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
+            storage_full()
+        }
+        _ => Error::storage_io("the server's disk reported an error; try again"),
+    }
+}
+
+fn storage_full() -> Error {
+    Error::new(
+        Reason::StorageFull,
+        "the server's disk is full; delete files or ask its operator for more room",
+    )
+}

@@ -1,0 +1,182 @@
+//! Writes one part into its upload's file.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::{Bytes, BytesMut};
+use sluice_domain::{PartNumber, PartPlan, Result, UploadId};
+use tokio::{sync::OwnedMutexGuard, task::JoinHandle};
+
+use super::{
+    blob_store::Shared,
+    claims::{Gate, Hold},
+    disk::DiskFile,
+    io_error,
+    space::TakenRoom,
+};
+use crate::{ports::PartWriter, tasks::joined};
+
+/// Bytes that are written in one go.
+const BATCH: usize = 1024 * 1024;
+
+/// Slices smaller than this are copied together, so that bookkeeping never
+/// outgrows the bytes and a tiny slice does not keep a large buffer alive.
+const SMALL: usize = 64 * 1024;
+
+pub(super) struct DiskPartWriter {
+    shared: Arc<Shared>,
+    hold: Arc<Hold>,
+    upload: UploadId,
+    part: PartNumber,
+    target: Option<Target>,
+    pending: Batch,
+    /// The write under way: at most one, so that hashing the next frame and
+    /// writing this one overlap, and no more than two batches are in memory.
+    under_way: Option<JoinHandle<Result<TakenRoom>>>,
+    /// Held from the sync until the writer is dropped, so that the part's
+    /// record is committed before anybody else can claim the part.
+    durable: Option<OwnedMutexGuard<Gate>>,
+}
+
+/// Where the bytes go.
+struct Target {
+    file: Arc<dyn DiskFile>,
+    offset: u64,
+    room: Option<TakenRoom>,
+}
+
+impl DiskPartWriter {
+    pub(super) fn new(shared: Arc<Shared>, hold: Hold, upload: UploadId, part: PartNumber) -> Self {
+        Self {
+            shared,
+            hold: Arc::new(hold),
+            upload,
+            part,
+            target: None,
+            pending: Batch::default(),
+            under_way: None,
+            durable: None,
+        }
+    }
+
+    /// Waits for the write under way.
+    async fn settle(&mut self) -> Result<()> {
+        if let Some(under_way) = self.under_way.take() {
+            let room = joined(under_way.await)?;
+            if let Some(target) = &mut self.target {
+                target.room = Some(room);
+            }
+        }
+        Ok(())
+    }
+
+    /// Starts to write what is pending.
+    async fn flush(&mut self) -> Result<()> {
+        self.settle().await?;
+        let slices = self.pending.take();
+        let target = self.target.as_mut().expect("begin comes before write");
+        let Some(mut room) = target.room.take().filter(|_| !slices.is_empty()) else {
+            return Ok(());
+        };
+        let gate = self.hold.enter().await?;
+        let (file, hold) = (Arc::clone(&target.file), Arc::clone(&self.hold));
+        let start = target.offset;
+        target.offset += slices.iter().map(|slice| slice.len() as u64).sum::<u64>();
+        self.under_way = Some(self.shared.tasks.spawn_blocking(move || {
+            let mut offset = start;
+            for slice in slices {
+                file.write_all_at(&slice, offset)
+                    .map_err(|error| io_error(&error, "write a part"))?;
+                offset += slice.len() as u64;
+                room.spend(slice.len() as u64);
+            }
+            drop((gate, hold));
+            Ok(room)
+        }));
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl PartWriter for DiskPartWriter {
+    async fn begin(&mut self, plan: PartPlan) -> Result<()> {
+        let _gate = self.hold.enter().await?;
+        let range = plan.range(self.part);
+        let (shared, upload) = (Arc::clone(&self.shared), self.upload);
+        let opened = move || {
+            let room = shared.room.take(range.len())?;
+            let file = shared
+                .disk
+                .open_or_create(&shared.layout.blob(upload))
+                .map_err(|error| io_error(&error, "open an upload's file"))?;
+            Ok(Target { file, offset: range.start, room: Some(room) })
+        };
+        self.target = Some(self.shared.tasks.blocking(opened).await?);
+        Ok(())
+    }
+
+    async fn write(&mut self, bytes: Bytes) -> Result<()> {
+        self.hold.sign();
+        self.pending.push(bytes);
+        if self.pending.len >= BATCH {
+            self.flush().await?;
+        }
+        Ok(())
+    }
+
+    async fn persist(&mut self) -> Result<()> {
+        self.flush().await?;
+        self.settle().await?;
+        let gate = self.hold.enter().await?;
+        let target = self.target.as_ref().expect("begin comes before persist");
+        let (file, shared, upload) =
+            (Arc::clone(&target.file), Arc::clone(&self.shared), self.upload);
+        let synced = self.shared.tasks.spawn_blocking(move || {
+            // A sync that failed is never tried again: the kernel may have
+            // dropped the pages, and a second sync would succeed over the loss.
+            file.sync_data().map_err(|error| io_error(&error, "sync a part"))?;
+            shared.sync_entry_once(upload)?;
+            Ok(gate)
+        });
+        self.durable = Some(joined(synced.await)?);
+        Ok(())
+    }
+
+    async fn abandon(mut self: Box<Self>) {
+        let _ = self.settle().await;
+        self.durable = None;
+        self.hold.settle().await;
+    }
+}
+
+/// Slices that wait to be written.
+#[derive(Default)]
+struct Batch {
+    slices: Vec<Bytes>,
+    small: BytesMut,
+    len: usize,
+}
+
+impl Batch {
+    fn push(&mut self, bytes: Bytes) {
+        self.len += bytes.len();
+        if bytes.len() < SMALL {
+            self.small.extend_from_slice(&bytes);
+        } else {
+            self.close_small();
+            self.slices.push(bytes);
+        }
+    }
+
+    fn close_small(&mut self) {
+        if !self.small.is_empty() {
+            self.slices.push(self.small.split().freeze());
+        }
+    }
+
+    fn take(&mut self) -> Vec<Bytes> {
+        self.close_small();
+        self.len = 0;
+        std::mem::take(&mut self.slices)
+    }
+}

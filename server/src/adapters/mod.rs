@@ -1,0 +1,5 @@
+//! Implementations of the ports. An adapter knows one technology; its errors
+//! are turned into those of the domain here and go no further.
+
+pub mod embedded;
+pub mod system_clock;

@@ -1,0 +1,120 @@
+//! The part that a stream is sending.
+
+use bytes::Bytes;
+use sluice_domain::{
+    Crc32c, Epoch, Error, Part, PartHasher, PartNumber, PartPlan, Reason, Result, UploadId,
+};
+
+use crate::{
+    ports::PartWriter,
+    service::{Caller, Context, completion::check_same},
+    tasks::joined,
+};
+
+/// A part between its first frame and its last.
+pub(super) struct PartInProgress {
+    number: PartNumber,
+    start: u64,
+    hasher: PartHasher,
+    sink: Sink,
+}
+
+/// Where the bytes go.
+enum Sink {
+    /// Into storage.
+    Store(Box<dyn PartWriter>),
+    /// Nowhere: they are persisted already and only compared.
+    Compare(Part),
+}
+
+impl PartInProgress {
+    /// Begins a part of an active upload. The record is read after the claim
+    /// was won: whoever ends writers changes the record first and the claims
+    /// then, so this stream sees one or the other.
+    pub(super) async fn claim(
+        context: &Context,
+        caller: Caller,
+        id: UploadId,
+        epoch: Epoch,
+        number: PartNumber,
+    ) -> Result<Self> {
+        let mut writer = context.blobs.claim_part(id, epoch, number).await?;
+        let written = context.uploads.written(caller.owner, id, number).await?;
+        written.upload.check_active()?;
+        written.upload.check_epoch(epoch)?;
+        let sink = match written.part {
+            Some(recorded) => Sink::Compare(recorded),
+            None => {
+                writer.begin(written.upload.plan).await?;
+                Sink::Store(writer)
+            }
+        };
+        Ok(Self::new(number, written.upload.plan, sink))
+    }
+
+    /// Begins to compare a part with its record.
+    pub(super) fn compare(plan: PartPlan, recorded: Part) -> Self {
+        Self::new(recorded.number, plan, Sink::Compare(recorded))
+    }
+
+    fn new(number: PartNumber, plan: PartPlan, sink: Sink) -> Self {
+        let start = plan.start(number);
+        Self { number, start, hasher: PartHasher::new(number, start), sink }
+    }
+
+    /// Checks a frame and takes its checksums.
+    pub(super) fn fold(&mut self, offset: u64, data: &[u8], crc32c: Crc32c) -> Result<()> {
+        if self.hasher.fold(data, crc32c) {
+            return Ok(());
+        }
+        Err(Error::new(
+            Reason::ChecksumMismatch,
+            format!("the frame at offset {offset} arrived damaged; send its part again"),
+        )
+        .with("offset", offset))
+    }
+
+    /// Hands a checked frame on.
+    pub(super) async fn write(&mut self, data: Bytes) -> Result<()> {
+        match &mut self.sink {
+            Sink::Store(writer) => writer.write(data).await,
+            Sink::Compare(_) => Ok(()),
+        }
+    }
+
+    /// Ends a whole part: makes it durable and records it, in this order. Runs
+    /// to its end even if the stream is cut meanwhile, and keeps the claim
+    /// until the record is committed.
+    pub(super) async fn finish(
+        self,
+        context: &Context,
+        caller: Caller,
+        id: UploadId,
+        epoch: Epoch,
+    ) -> Result<()> {
+        let part = self.hasher.finish();
+        let mut writer = match self.sink {
+            Sink::Compare(recorded) => {
+                return check_same(self.start, recorded.crc32c, part.crc32c);
+            }
+            Sink::Store(writer) => writer,
+        };
+        let work = {
+            let context = context.clone();
+            async move {
+                writer.persist().await?;
+                let (now, ttl) = (context.clock.now(), context.limits.upload_ttl);
+                context.uploads.commit_part(caller.owner, id, epoch, part, now, ttl).await
+            }
+        };
+        joined(context.tasks.spawn(work).await)
+    }
+
+    /// Gives the part up; returns when its claim has ended.
+    pub(super) async fn abandon(self) {
+        tracing::debug!(part = self.number.get(), bytes = self.hasher.size(), "part given up");
+        if let Sink::Store(writer) = self.sink {
+            writer.abandon().await;
+        }
+    }
+}

@@ -1,0 +1,202 @@
+//! One write stream, from its first message to its last.
+
+use futures::{Stream, StreamExt};
+use sluice_domain::{Epoch, Error, PartNumber, Placement, Reason, Result, UploadId, WriteCursor};
+
+use super::{WriteMessage, Wrote, part::PartInProgress};
+use crate::service::{
+    Caller, Context,
+    completion::{self, CompleteUpload},
+    uploads,
+};
+
+/// What a stream does with its bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Mode {
+    /// Persists them.
+    Writing,
+    /// Only compares them: the upload is complete, and this stream repeats one
+    /// whose reply was lost.
+    Checking,
+}
+
+/// A write stream.
+pub(super) struct WriteStream<'a> {
+    pub(super) context: &'a Context,
+    pub(super) caller: Caller,
+    pub(super) id: UploadId,
+    pub(super) epoch: Epoch,
+    pub(super) mode: Mode,
+    pub(super) cursor: WriteCursor,
+    pub(super) current: Option<PartInProgress>,
+}
+
+impl WriteStream<'_> {
+    /// Takes all messages; an error leaves no claim behind.
+    pub(super) async fn run(
+        mut self,
+        first: WriteMessage,
+        messages: impl Stream<Item = Result<WriteMessage>> + Unpin + Send,
+    ) -> Result<Wrote> {
+        let outcome = self.take_all(first, messages).await;
+        if let Some(part) = self.current.take() {
+            part.abandon().await;
+        }
+        match outcome {
+            Ok(completion) => self.answer(completion).await,
+            Err(error) => Err(self.explain(error).await),
+        }
+    }
+
+    /// Takes messages until the caller half-closes. Answers what the last one
+    /// said about completion.
+    async fn take_all(
+        &mut self,
+        first: WriteMessage,
+        mut messages: impl Stream<Item = Result<WriteMessage>> + Unpin + Send,
+    ) -> Result<Option<CompleteUpload>> {
+        let mut next = Some(first);
+        while let Some(message) = next {
+            let complete = message.complete;
+            let expected = message.expected;
+            self.take(message).await?;
+            next = messages.next().await.transpose()?;
+            if complete {
+                if next.is_some() {
+                    return Err(Error::invalid_field("complete", "no message may follow it"));
+                }
+                let epoch = (self.mode == Mode::Writing).then_some(self.epoch);
+                return Ok(Some(CompleteUpload { epoch, expected, ..CompleteUpload::default() }));
+            }
+        }
+        // Another call may have fixed the size since this stream began, which
+        // makes a short last part whole.
+        if self.cursor.part().is_some() && self.cursor.plan().size.is_none() {
+            let upload = self.context.uploads.upload(self.caller.owner, self.id).await?;
+            if let Some(size) = upload.plan.size
+                && self.cursor.fix_size(size)?
+            {
+                self.finish_part().await?;
+            }
+        }
+        Ok(None)
+    }
+
+    async fn take(&mut self, message: WriteMessage) -> Result<()> {
+        let mut cursor = self.cursor.clone();
+        let mut ends_part = match message.final_size {
+            Some(size) => cursor.fix_size(size)?,
+            None => false,
+        };
+        let placement = match message.data.len() as u64 {
+            0 => None,
+            length => Some(cursor.place(message.offset, length)?),
+        };
+        if let Some(placement) = placement {
+            self.check_frame(placement, &message).await?;
+            cursor.advance(placement);
+            ends_part = placement.ends_part;
+        }
+        let implied = message.complete && cursor.plan().size.is_none();
+        let size = message.final_size.or(implied.then(|| cursor.highest()));
+        if let Some(size) = size {
+            self.fix_size(size).await?;
+            ends_part |= cursor.fix_size(size)?;
+        }
+        self.cursor = cursor;
+        if placement.is_some()
+            && let Some(part) = &mut self.current
+        {
+            part.write(message.data).await?;
+        }
+        if ends_part {
+            self.finish_part().await?;
+        }
+        Ok(())
+    }
+
+    /// Judges a frame's bytes, after claiming its part if it is the first one.
+    async fn check_frame(&mut self, placement: Placement, message: &WriteMessage) -> Result<()> {
+        let Some(crc32c) = message.crc32c else {
+            return Err(Error::new(
+                Reason::ChecksumMissing,
+                format!(
+                    "the frame at offset {} has no crc32c; every frame needs one",
+                    message.offset
+                ),
+            )
+            .with("offset", message.offset));
+        };
+        if placement.starts_part {
+            self.current = Some(self.begin_part(placement.part).await?);
+        }
+        match &mut self.current {
+            Some(part) => part.fold(message.offset, &message.data, crc32c),
+            None => Err(Error::storage_io("a frame without a part")),
+        }
+    }
+
+    async fn begin_part(&self, part: PartNumber) -> Result<PartInProgress> {
+        if self.mode == Mode::Writing {
+            return PartInProgress::claim(self.context, self.caller, self.id, self.epoch, part)
+                .await;
+        }
+        let written = self.context.uploads.written(self.caller.owner, self.id, part).await?;
+        let plan = written.upload.plan;
+        match written.part {
+            Some(recorded) => Ok(PartInProgress::compare(plan, recorded)),
+            // The file was deleted since: nothing to compare with.
+            None => Err(written.upload.state.not_active()),
+        }
+    }
+
+    async fn finish_part(&mut self) -> Result<()> {
+        match self.current.take() {
+            Some(part) => part.finish(self.context, self.caller, self.id, self.epoch).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn fix_size(&self, size: u64) -> Result<()> {
+        let uploads = &self.context.uploads;
+        match self.mode {
+            Mode::Writing => {
+                let now = self.context.clock.now();
+                let epoch = Some(self.epoch);
+                uploads.fix_size(self.caller.owner, self.id, epoch, size, now).await
+            }
+            Mode::Checking => {
+                let upload = uploads.upload(self.caller.owner, self.id).await?;
+                upload.check_final_size(size, 0)
+            }
+        }
+    }
+
+    async fn answer(&self, completion: Option<CompleteUpload>) -> Result<Wrote> {
+        let (context, caller) = (self.context, self.caller);
+        let completion = match (completion, self.mode) {
+            (None, Mode::Checking) => Some(CompleteUpload::default()),
+            (completion, _) => completion,
+        };
+        let file = match completion {
+            Some(request) => Some(completion::complete(context, caller, self.id, request).await?),
+            None => None,
+        };
+        Ok(Wrote { status: uploads::get(context, caller, self.id).await?, file })
+    }
+
+    /// A writer that was fenced off only knows that much; the record knows why.
+    async fn explain(&self, error: Error) -> Error {
+        if error.reason != Reason::StaleWriter {
+            return error;
+        }
+        match self.context.uploads.upload(self.caller.owner, self.id).await {
+            Ok(upload) => upload
+                .check_active()
+                .and_then(|()| upload.check_epoch(self.epoch))
+                .err()
+                .unwrap_or(error),
+            Err(error) => error,
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! The use cases. Every rule of who may do what lives here or in the domain;
+//! transports only translate.
+
+pub mod access;
+pub mod completion;
+pub mod files;
+pub mod ingest;
+pub mod limits;
+pub mod reading;
+pub mod uploads;
+
+use std::sync::Arc;
+
+use sluice_domain::{AccountId, Timestamp};
+use uuid::{NoContext, Uuid};
+
+use crate::{
+    ports::{BlobStore, Clock, CredentialStore, EventQueue, FileStore, UploadStore},
+    tasks::Tasks,
+};
+pub use limits::Limits;
+
+/// Everything the services work with.
+#[derive(Clone)]
+pub struct Context {
+    /// Records of uploads and parts.
+    pub uploads: Arc<dyn UploadStore>,
+    /// Records of files.
+    pub files: Arc<dyn FileStore>,
+    /// Bytes.
+    pub blobs: Arc<dyn BlobStore>,
+    /// Events.
+    pub events: Arc<dyn EventQueue>,
+    /// Who may call.
+    pub credentials: Arc<dyn CredentialStore>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// What this server accepts.
+    pub limits: Arc<Limits>,
+    /// Where work is spawned.
+    pub tasks: Tasks,
+}
+
+impl Context {
+    /// A new UUIDv7: sorted by time, the rest random.
+    fn new_uuid(&self, now: Timestamp) -> Uuid {
+        let micros = u64::try_from(now.as_micros()).unwrap_or(0);
+        #[expect(clippy::cast_possible_truncation, reason = "less than a billion")]
+        let nanos = (micros % 1_000_000 * 1000) as u32;
+        Uuid::new_v7(uuid::Timestamp::from_unix(NoContext, micros / 1_000_000, nanos))
+    }
+}
+
+/// Who is calling. The owner is part of every look-up that is made for them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Caller {
+    /// The account.
+    pub owner: AccountId,
+}

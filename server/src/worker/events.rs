@@ -1,0 +1,137 @@
+//! Handles events: verifies files and deletes bytes.
+
+use std::time::Duration;
+
+use futures::{StreamExt, TryStreamExt, stream};
+use sha2::{Digest, Sha256};
+use sluice_domain::{
+    AccountId, ByteRange, Epoch, Error, FileId, FileState, Reason, Result, UploadId,
+};
+
+use crate::{
+    ports::{Delivery, Event, Receipt},
+    service::{Context, completion::mismatch, reading},
+};
+
+/// How long an event is hidden from others, and how often that is renewed.
+const LEASE: Duration = Duration::from_secs(60);
+const HEARTBEAT: Duration = Duration::from_secs(20);
+
+/// Events that are handled at the same time.
+const PARALLEL: usize = 4;
+
+/// After so many deliveries without success an event is put aside.
+const MAX_ATTEMPTS: u32 = 20;
+
+/// Longest pause between two deliveries of an event.
+const MAX_PAUSE: Duration = Duration::from_secs(300);
+
+/// How long to wait for a sign of new events before looking anyway.
+const POLL: Duration = Duration::from_secs(1);
+
+/// Handles events for ever.
+pub async fn consume(context: Context) {
+    loop {
+        let now = context.clock.now();
+        let limit = 4 * PARALLEL as u32;
+        match context.events.receive(limit, now, LEASE, MAX_ATTEMPTS).await {
+            Ok(deliveries) if deliveries.is_empty() => context.events.wait(POLL).await,
+            Ok(deliveries) => {
+                let handled = stream::iter(deliveries)
+                    .for_each_concurrent(PARALLEL, |delivery| deliver(&context, delivery));
+                handled.await;
+            }
+            Err(error) => {
+                tracing::warn!(%error, "events cannot be received");
+                context.events.wait(POLL).await;
+            }
+        }
+    }
+}
+
+async fn deliver(context: &Context, delivery: Delivery) {
+    let Delivery { event, receipt } = delivery;
+    let outcome = tokio::select! {
+        outcome = handle(context, &event) => outcome,
+        () = keep(context, receipt) => return,
+    };
+    let answered = match outcome {
+        Ok(()) => context.events.acknowledge(receipt).await,
+        Err(error) => {
+            let pause = MAX_PAUSE.min(Duration::from_secs(1 << receipt.attempt.min(9)));
+            tracing::warn!(?event, %error, attempt = receipt.attempt, "an event could not be handled");
+            context.events.retry(receipt, context.clock.now().plus(pause)).await
+        }
+    };
+    if let Err(error) = answered {
+        // It will be delivered again when its lease is over.
+        tracing::warn!(?event, %error, "an event could not be answered");
+    }
+}
+
+/// Renews the lease; returns when somebody else has got the event.
+async fn keep(context: &Context, receipt: Receipt) {
+    loop {
+        tokio::time::sleep(HEARTBEAT).await;
+        let until = context.clock.now().plus(LEASE);
+        if let Ok(false) = context.events.extend(receipt, until).await {
+            return;
+        }
+    }
+}
+
+async fn handle(context: &Context, event: &Event) -> Result<()> {
+    match event {
+        Event::VerifyFile { owner, file_id } => verify_file(context, *owner, *file_id).await,
+        Event::DeleteBlob { upload_id } => delete_blob(context, *upload_id).await,
+    }
+}
+
+/// Deletes bytes that no record needs. The record was changed before the event
+/// existed, so after the fence nobody can write there again.
+async fn delete_blob(context: &Context, id: UploadId) -> Result<()> {
+    if context.uploads.blob_in_use(id).await? {
+        return Ok(());
+    }
+    context.blobs.fence(id, Epoch::LAST).await;
+    context.blobs.delete(id).await
+}
+
+/// Reads a file once and compares its SHA-256 with the declared one.
+async fn verify_file(context: &Context, owner: AccountId, id: FileId) -> Result<()> {
+    let file = match context.files.file(owner, id).await {
+        Ok(file) if file.state == FileState::Processing => file,
+        Ok(_) => return Ok(()),
+        Err(error) if error.reason == Reason::FileNotFound => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    let Some(declared) = file.checksums.sha256 else {
+        return context.files.mark_ready(owner, id, context.clock.now()).await;
+    };
+    let whole = ByteRange { start: 0, end: file.size };
+    let hashed = reading::chunks(context.clone(), file, whole)
+        .try_fold(Sha256::new(), |mut hasher, chunk| {
+            context.tasks.blocking(move || {
+                hasher.update(&chunk.data);
+                Ok(hasher)
+            })
+        })
+        .await;
+    let failure = match hashed {
+        Ok(hasher) => {
+            let actual: [u8; 32] = hasher.finalize().into();
+            if actual == declared {
+                return context.files.mark_ready(owner, id, context.clock.now()).await;
+            }
+            mismatch("sha256", &declared, &actual)
+        }
+        Err(error) if is_final(&error) => error,
+        Err(error) => return Err(error),
+    };
+    tracing::warn!(file = %id, error = %failure, "a file is not what was declared");
+    context.files.mark_failed(owner, id, failure.into()).await
+}
+
+fn is_final(error: &Error) -> bool {
+    error.reason == Reason::StoredDataCorrupt
+}
