@@ -1,1 +1,52 @@
-//! The Rust SDK of Sluice.
+//! The Rust SDK of Sluice: upload, resume, find, download and delete files.
+//!
+//! ```no_run
+//! use sluice_sdk::{Client, DownloadOptions, Source, UploadOptions};
+//!
+//! # async fn example() -> sluice_sdk::Result<()> {
+//! let client = Client::builder("http://127.0.0.1:7070").api_key("…").build()?;
+//! let uploaded = client.upload(Source::path("holiday.mp4"), UploadOptions::new()).await?;
+//! client.download(&uploaded.file.id, "copy.mp4", DownloadOptions::new()).await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Uploads ride out broken connections and restarts of the server, and never
+//! send a part again that is persisted. Every frame, part and file is checked
+//! by CRC-32C on both sides, downloads by BLAKE3 too. [`Client::raw_uploads`]
+//! and its siblings give the generated stubs for everything else.
+
+mod client;
+mod upload;
+
+mod download;
+mod read;
+
+mod files;
+mod uploads;
+
+mod error;
+mod progress;
+mod source;
+
+mod blocking;
+mod buffer_pool;
+mod connection;
+mod pages;
+mod retry;
+mod write_stream;
+
+pub use client::{Client, ClientBuilder};
+pub use connection::Connection;
+pub use download::{DownloadOptions, Downloaded};
+pub use error::{Error, FieldViolation, Kind, Result};
+pub use files::{Entry, FileChange, ListQuery};
+pub use progress::{Progress, Statistics};
+pub use read::FileReader;
+pub use source::Source;
+pub use upload::{UploadOptions, Uploaded};
+
+pub use sluice_domain::{Checksums, Crc32c, Reason};
+pub use sluice_proto::v1::{self, Capabilities, File, OnConflict, Upload};
+pub use tokio_util::sync::CancellationToken;
+pub use tonic::Code;

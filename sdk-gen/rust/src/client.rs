@@ -1,0 +1,220 @@
+//! The client: where the server is, who asks, and how long to keep trying.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use sluice_proto::v1::{
+    Capabilities, GetCapabilitiesRequest, capabilities_service_client::CapabilitiesServiceClient,
+    event_service_client::EventServiceClient, file_service_client::FileServiceClient,
+    upload_service_client::UploadServiceClient,
+};
+use tokio::time;
+use tonic::{Response, Status};
+
+use crate::{
+    Connection, Error, Result,
+    connection::bearer,
+    retry::{Attempts, until_done},
+};
+
+/// An RPC with one answer has it by then, or is tried again.
+const CALL_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Uploads, finds, downloads and deletes files on one server. Cheap to clone;
+/// clones share their connections.
+#[derive(Debug, Clone)]
+pub struct Client {
+    /// At least one.
+    connections: Arc<[Connection]>,
+    next: Arc<AtomicUsize>,
+    give_up_after: Duration,
+}
+
+/// Prepares a [`Client`].
+#[derive(Debug, Clone)]
+#[must_use]
+pub struct ClientBuilder {
+    endpoint: String,
+    api_key: Option<String>,
+    connections: usize,
+    give_up_after: Duration,
+}
+
+impl Client {
+    /// A client of the server at `endpoint`, such as `http://127.0.0.1:7070`.
+    pub fn builder(endpoint: impl Into<String>) -> ClientBuilder {
+        ClientBuilder {
+            endpoint: endpoint.into(),
+            api_key: None,
+            connections: 4,
+            give_up_after: Duration::from_secs(120),
+        }
+    }
+
+    /// The same client that gives up after another time without progress.
+    #[must_use]
+    pub fn with_give_up_after(&self, give_up_after: Duration) -> Self {
+        Self { give_up_after, ..self.clone() }
+    }
+
+    /// What the server offers and where its limits are. Needs no API key, so it
+    /// also tells whether the server can be reached.
+    pub async fn capabilities(&self) -> Result<Capabilities> {
+        let request = GetCapabilitiesRequest {};
+        let call =
+            move |request| async move { self.raw_capabilities().get_capabilities(request).await };
+        let answer = self.unary(request, call).await?;
+        Ok(answer.capabilities.unwrap_or_default())
+    }
+
+    /// The generated client of `UploadService`, without retries and checks.
+    pub fn raw_uploads(&self) -> UploadServiceClient<Connection> {
+        UploadServiceClient::new(self.connections[0].clone())
+    }
+
+    /// The generated client of `FileService`, without retries and checks.
+    pub fn raw_files(&self) -> FileServiceClient<Connection> {
+        FileServiceClient::new(self.connections[0].clone())
+    }
+
+    /// The generated client of `EventService`, without retries and checks.
+    pub fn raw_events(&self) -> EventServiceClient<Connection> {
+        EventServiceClient::new(self.connections[0].clone())
+    }
+
+    /// The generated client of `CapabilitiesService`, without retries and
+    /// checks.
+    pub fn raw_capabilities(&self) -> CapabilitiesServiceClient<Connection> {
+        CapabilitiesServiceClient::new(self.connections[0].clone())
+    }
+
+    pub(crate) fn files_on_any_connection(&self) -> FileServiceClient<Connection> {
+        FileServiceClient::new(self.any_connection())
+    }
+
+    /// The connections in turn, so that many small calls use all of them.
+    pub(crate) fn any_connection(&self) -> Connection {
+        let turn = self.next.fetch_add(1, Ordering::Relaxed);
+        self.connections[turn % self.connections.len()].clone()
+    }
+
+    /// A connection for each of `count` parallel streams. Frames go to
+    /// `data_endpoint` if there is one, and with the token if there is one.
+    pub(crate) fn data_connections(
+        &self,
+        count: usize,
+        data_endpoint: &str,
+        token: &str,
+    ) -> Result<Vec<Connection>> {
+        if data_endpoint.is_empty() {
+            let own = self.connections.iter().cycle().take(count);
+            return own.map(|connection| connection.with_credential(token)).collect();
+        }
+        if token.is_empty() {
+            return Err(Error::usage(
+                "the server sends data elsewhere but gave no token for it; its operator must mend that",
+            ));
+        }
+        let authorization = bearer(token)?;
+        let lanes = 0..count.min(self.connections.len());
+        let lanes: Vec<_> = lanes
+            .map(|_| Connection::new(data_endpoint, Some(authorization.clone())))
+            .collect::<Result<_>>()?;
+        Ok(lanes.into_iter().cycle().take(count).collect())
+    }
+
+    pub(crate) fn attempts(&self) -> Attempts {
+        Attempts::new(self.give_up_after)
+    }
+
+    /// Calls an RPC with one answer until it answers or refuses.
+    pub(crate) async fn unary<Q, A, F, Fut>(&self, request: Q, call: F) -> Result<A>
+    where
+        Q: Clone,
+        F: Fn(Q) -> Fut,
+        Fut: Future<Output = Result<Response<A>, Status>>,
+    {
+        // Boxed: the futures of generated calls are large.
+        until_done(self.give_up_after, || Box::pin(answer(call(request.clone())))).await
+    }
+}
+
+/// The answer of one attempt.
+pub(crate) async fn answer<A>(
+    call: impl Future<Output = Result<Response<A>, Status>>,
+) -> Result<A> {
+    match time::timeout(CALL_TIMEOUT, call).await {
+        Ok(answer) => Ok(answer?.into_inner()),
+        Err(_) => Err(Error::timed_out(CALL_TIMEOUT)),
+    }
+}
+
+impl ClientBuilder {
+    /// The API key that goes with every call.
+    pub fn api_key(mut self, key: impl Into<String>) -> Self {
+        self.api_key = Some(key.into());
+        self
+    }
+
+    /// Connections to share among parallel streams; 4 unless set. One slow
+    /// stream holds up the others on its connection.
+    pub fn connections(mut self, count: usize) -> Self {
+        self.connections = count.max(1);
+        self
+    }
+
+    /// How long to keep trying without any progress; 2 minutes unless set.
+    pub fn give_up_after(mut self, duration: Duration) -> Self {
+        self.give_up_after = duration;
+        self
+    }
+
+    /// The client. Connects when it is first used.
+    pub fn build(self) -> Result<Client> {
+        let authorization = self.api_key.as_deref().map(str::trim).map(bearer).transpose()?;
+        let connections = (0..self.connections)
+            .map(|_| Connection::new(&self.endpoint, authorization.clone()))
+            .collect::<Result<_>>()?;
+        Ok(Client { connections, next: Arc::default(), give_up_after: self.give_up_after })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{DownloadOptions, Source, UploadOptions};
+
+    #[tokio::test]
+    async fn calls_can_be_spawned() {
+        fn sendable<T: Send>(call: T) -> T {
+            call
+        }
+        let client = Client::builder("http://127.0.0.1:1").build().unwrap();
+        drop(sendable(client.upload(Source::path("a"), UploadOptions::new())));
+        drop(sendable(client.resume("a", Source::path("a"), UploadOptions::new())));
+        drop(sendable(client.download("a", "a", DownloadOptions::new())));
+        drop(sendable(client.delete("a")));
+        drop(sendable(client.find("a")));
+    }
+
+    #[tokio::test]
+    async fn a_server_that_is_not_there_is_told_as_such() {
+        let builder = Client::builder("http://127.0.0.1:1").give_up_after(Duration::ZERO);
+        let error = builder.build().unwrap().capabilities().await.unwrap_err();
+        assert!(error.is_transient());
+        assert!(error.message().contains("refused"), "{error}");
+    }
+
+    #[test]
+    fn what_is_no_address_is_refused() {
+        for endpoint in ["", "127.0.0.1:7070", "ftp://host", "http://"] {
+            assert!(Client::builder(endpoint).build().is_err(), "{endpoint:?} was accepted");
+        }
+        assert!(Client::builder("http://host").api_key("a\nb").build().is_err());
+    }
+}

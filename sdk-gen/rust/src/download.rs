@@ -1,0 +1,306 @@
+//! Downloads to a local path: resumed, verified and published at once.
+
+use std::{
+    fmt,
+    fs::{self, OpenOptions, TryLockError},
+    io::{Read, Seek, SeekFrom, Write},
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Instant,
+};
+
+use futures::future;
+use sluice_domain::Crc32c;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    Client, Error, File, Progress, Result, Statistics,
+    blocking::blocking,
+    error::Kind,
+    progress::{OnProgress, Reporter},
+    write_stream::FileFrame,
+};
+
+/// Frames between the network and the disk.
+const QUEUED_FRAMES: usize = 4;
+/// Bytes read at once where what is there already is verified.
+const READ_SIZE: usize = 1024 * 1024;
+
+/// Choices about one download.
+#[derive(Clone, Default)]
+#[must_use]
+pub struct DownloadOptions {
+    on_progress: Option<OnProgress>,
+    cancel: CancellationToken,
+}
+
+/// A file that was downloaded.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Downloaded {
+    /// The file.
+    pub file: File,
+    /// What it took; `resumed` bytes were there from an earlier attempt.
+    pub statistics: Statistics,
+}
+
+impl DownloadOptions {
+    /// The defaults.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Called about ten times a second while the download is under way. Must
+    /// not block.
+    pub fn on_progress(mut self, call: impl Fn(&Progress) + Send + Sync + 'static) -> Self {
+        self.on_progress = Some(Arc::new(call));
+        self
+    }
+
+    /// Stops the download when the token is cancelled. What has arrived is
+    /// kept, and the next call goes on from there.
+    pub fn cancel(mut self, token: CancellationToken) -> Self {
+        self.cancel = token;
+        self
+    }
+}
+
+impl Client {
+    /// Downloads a file to `path`.
+    ///
+    /// The bytes go to `<path>.part` first. If there is one from an earlier
+    /// attempt, only what it lacks is fetched. The whole file is verified by
+    /// CRC-32C and BLAKE3 and made durable before it takes its name, replacing
+    /// what was there.
+    pub async fn download(
+        &self,
+        file_id: &str,
+        path: impl AsRef<Path>,
+        options: DownloadOptions,
+    ) -> Result<Downloaded> {
+        let started = Instant::now();
+        let path = path.as_ref();
+        let reporter = Reporter::new(options.on_progress);
+        let work = async {
+            let file = self.get(file_id).await?;
+            let mut target = Target::beside(path);
+            let (mut partial, mut counts) = self.fetch(&file, &target, &reporter).await?;
+            if !counts.correct && counts.resumed > 0 {
+                // What was there came from something else.
+                drop(partial);
+                target.from_scratch = true;
+                let in_vain = counts.received;
+                (partial, counts) = self.fetch(&file, &target, &reporter).await?;
+                counts.received += in_vain;
+                counts.resent = in_vain;
+            }
+            if !counts.correct {
+                let _ = tokio::fs::remove_file(&target.partial).await;
+                return Err(corrupt(path, &file));
+            }
+            blocking(move || target.publish(&partial)).await?;
+            Ok((file, counts))
+        };
+        let done = options.cancel.run_until_cancelled(work).await;
+        let (file, counts) = done.unwrap_or_else(|| Err(Error::cancelled()))?;
+        let statistics = Statistics {
+            size: file.size.cast_unsigned(),
+            sent: counts.received,
+            resent: counts.resent,
+            resumed: counts.resumed,
+            elapsed: started.elapsed(),
+        };
+        Ok(Downloaded { file, statistics })
+    }
+
+    /// Fetches what the partial file lacks and compares the whole.
+    async fn fetch(
+        &self,
+        file: &File,
+        target: &Target,
+        reporter: &Reporter,
+    ) -> Result<(fs::File, Counts)> {
+        let size = file.size.cast_unsigned();
+        let (target, from) = (target.clone(), target.clone());
+        let (partial, resumed) = blocking(move || from.open(size)).await?;
+        let there = Arc::new(AtomicU64::new(resumed));
+        let progress = || {
+            let there = there.load(Ordering::Relaxed);
+            Progress {
+                total: Some(size),
+                persisted: there,
+                sent: there - resumed,
+                resumed,
+                ..Progress::default()
+            }
+        };
+
+        let (sender, receiver) = mpsc::channel(QUEUED_FRAMES);
+        let written = there.clone();
+        let writing = blocking(move || target.write(partial, resumed, receiver, &written));
+        let reading = async move {
+            let mut reader = self.read(&file.id, resumed..size);
+            while let Some(frame) = reader.frame().await? {
+                if sender.send(frame).await.is_err() {
+                    break; // The writer has failed and says why.
+                }
+            }
+            Ok::<_, Error>(())
+        };
+        let both = async {
+            let (read, written) = future::join(reading, writing).await;
+            let written = written?;
+            read.map(|()| written)
+        };
+        let (partial, digest) = reporter.follow(progress, both).await?;
+        let received = there.load(Ordering::Relaxed) - resumed;
+        let counts = Counts { correct: digest.is_of(file), received, resent: 0, resumed };
+        Ok((partial, counts))
+    }
+}
+
+/// How one pass went.
+struct Counts {
+    correct: bool,
+    received: u64,
+    resent: u64,
+    resumed: u64,
+}
+
+/// Where a download goes.
+#[derive(Debug, Clone)]
+struct Target {
+    path: PathBuf,
+    partial: PathBuf,
+    from_scratch: bool,
+}
+
+impl Target {
+    fn beside(path: &Path) -> Self {
+        let mut partial = path.as_os_str().to_owned();
+        partial.push(".part");
+        Self { path: path.to_owned(), partial: partial.into(), from_scratch: false }
+    }
+
+    /// Opens the partial file for this process alone; answers how much of it
+    /// is of use.
+    fn open(&self, size: u64) -> Result<(fs::File, u64)> {
+        let fail = |error| Error::local(&self.partial, "write", error);
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&self.partial)
+            .map_err(fail)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let path = self.path.display();
+                let message = format!("another process is downloading to {path} already");
+                return Err(Error::new(Kind::Local, message));
+            }
+            // A file system without locks: as good as nobody else.
+            Err(TryLockError::Error(_)) => {}
+        }
+        let there = file.metadata().map_err(fail)?.len();
+        let of_use = if there > size || self.from_scratch { 0 } else { there };
+        file.set_len(of_use).map_err(fail)?;
+        Ok((file, of_use))
+    }
+
+    /// Hashes what is there, then writes frames until no more come.
+    fn write(
+        &self,
+        mut file: fs::File,
+        resumed: u64,
+        mut frames: mpsc::Receiver<FileFrame>,
+        there: &AtomicU64,
+    ) -> Result<(fs::File, Digest)> {
+        let fail = |error| Error::local(&self.partial, "write", error);
+        let mut digest = Digest::default();
+        file.seek(SeekFrom::Start(0)).map_err(fail)?;
+        let mut buffer = vec![0; READ_SIZE];
+        let mut left = resumed;
+        while left > 0 {
+            let count = (&mut file).take(left).read(&mut buffer).map_err(fail)?;
+            if count == 0 {
+                return Err(fail(std::io::ErrorKind::UnexpectedEof.into()));
+            }
+            let bytes = &buffer[..count];
+            digest.add(bytes, Crc32c::of(bytes));
+            left -= count as u64;
+        }
+        while let Some(frame) = frames.blocking_recv() {
+            file.write_all(&frame.content).map_err(fail)?;
+            digest.add(&frame.content, frame.crc32c);
+            there.fetch_add(frame.len(), Ordering::Relaxed);
+        }
+        Ok((file, digest))
+    }
+
+    /// Makes the partial file durable under its name.
+    fn publish(&self, partial: &fs::File) -> Result<()> {
+        let fail = |error| Error::local(&self.path, "write", error);
+        partial.sync_all().map_err(fail)?;
+        fs::rename(&self.partial, &self.path).map_err(fail)?;
+        sync_folder_of(&self.path).map_err(fail)
+    }
+}
+
+/// What a file consists of.
+#[derive(Default)]
+struct Digest {
+    size: u64,
+    crc32c: Option<Crc32c>,
+    blake3: blake3::Hasher,
+}
+
+impl Digest {
+    fn add(&mut self, bytes: &[u8], crc32c: Crc32c) {
+        let length = bytes.len() as u64;
+        self.size += length;
+        self.crc32c = Some(self.crc32c.unwrap_or(Crc32c::EMPTY).combine(crc32c, length));
+        self.blake3.update(bytes);
+    }
+
+    fn is_of(&self, file: &File) -> bool {
+        let expected = file.checksums.clone().unwrap_or_default();
+        let crc32c = self.crc32c.unwrap_or(Crc32c::EMPTY);
+        self.size == file.size.cast_unsigned()
+            && expected.crc32c.is_none_or(|expected| Crc32c(expected) == crc32c)
+            && (expected.blake3.is_empty()
+                || expected.blake3[..] == self.blake3.finalize().as_bytes()[..])
+    }
+}
+
+impl fmt::Debug for DownloadOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DownloadOptions").finish_non_exhaustive()
+    }
+}
+
+fn corrupt(path: &Path, file: &File) -> Error {
+    let message = format!(
+        "what arrived for {} is not {}: its checksum differs; nothing was kept, try again",
+        path.display(),
+        file.name
+    );
+    Error::new(Kind::Corrupt, message)
+}
+
+/// A rename is durable once the folder is.
+#[cfg(unix)]
+fn sync_folder_of(path: &Path) -> std::io::Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    fs::File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
+}
+
+#[cfg(not(unix))]
+fn sync_folder_of(_: &Path) -> std::io::Result<()> {
+    Ok(())
+}

@@ -1,0 +1,220 @@
+//! `WriteUpload` without copying what it sends.
+//!
+//! tonic's encoder copies each message into one buffer. Here the content of a
+//! frame goes to the socket as the very bytes that were read; only what stands
+//! around it is encoded. Path, headers, answer and status remain those of the
+//! generated stub.
+
+use std::{
+    convert::Infallible,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use bytes::{BufMut, Bytes, BytesMut};
+use futures::{Stream, stream};
+use http::{Request, Response};
+use http_body::Frame;
+use prost::{
+    Message,
+    encoding::{WireType, encode_key, encode_varint, encoded_len_varint},
+};
+use sluice_domain::Crc32c;
+use sluice_proto::v1::{
+    ChecksummedData, WriteUploadRequest, WriteUploadResponse,
+    upload_service_client::UploadServiceClient,
+};
+use tokio::time;
+use tonic::{
+    body::Body,
+    transport::{Error as TransportError, channel::ResponseFuture},
+};
+use tower::Service;
+
+use crate::{Connection, Error, Result};
+
+/// A stream on which nothing moves for this long is given up. Keep-alive
+/// notices dead connections much earlier; this is for servers that hang.
+const STALL: Duration = Duration::from_secs(60);
+
+/// Bytes on their way, with their place and checksum.
+#[derive(Debug, Clone)]
+pub(crate) struct FileFrame {
+    pub(crate) offset: u64,
+    pub(crate) content: Bytes,
+    pub(crate) crc32c: Crc32c,
+}
+
+impl FileFrame {
+    pub(crate) fn new(offset: u64, content: Bytes) -> Self {
+        Self { offset, crc32c: Crc32c::of(&content), content }
+    }
+
+    pub(crate) fn len(&self) -> u64 {
+        self.content.len() as u64
+    }
+
+    /// The message that carries it and nothing else.
+    pub(crate) fn into_message(self) -> WriteUploadRequest {
+        let data = ChecksummedData { content: self.content, crc32c: Some(self.crc32c.0) };
+        WriteUploadRequest {
+            write_offset: self.offset.cast_signed(),
+            checksummed_data: Some(data),
+            ..Default::default()
+        }
+    }
+}
+
+/// Sends these messages as one stream and waits for the answer.
+pub(crate) async fn write_upload<S>(
+    connection: Connection,
+    messages: S,
+) -> Result<WriteUploadResponse>
+where
+    S: Stream<Item = WriteUploadRequest> + Send + 'static,
+{
+    let taken = Arc::new(AtomicU64::new(0));
+    let body = MessageBody { messages: Box::pin(messages), content: None, taken: taken.clone() };
+    let call = WithBody { connection, body: Some(Body::new(body)) };
+    let mut client = UploadServiceClient::new(call);
+    let mut answer = Box::pin(client.write_upload(stream::empty()));
+    loop {
+        let before = taken.load(Ordering::Relaxed);
+        match time::timeout(STALL, &mut answer).await {
+            Ok(answer) => return Ok(answer?.into_inner()),
+            Err(_) if taken.load(Ordering::Relaxed) == before => {
+                return Err(Error::timed_out(STALL));
+            }
+            Err(_) => {}
+        }
+    }
+}
+
+/// Replaces the body that the stub made of an empty stream.
+struct WithBody {
+    connection: Connection,
+    body: Option<Body>,
+}
+
+impl Service<Request<Body>> for WithBody {
+    type Response = Response<Body>;
+    type Error = TransportError;
+    type Future = ResponseFuture;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.connection.poll_ready(context)
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let body = self.body.take().unwrap_or_default();
+        self.connection.call(request.map(|_| body))
+    }
+}
+
+/// Messages as the body of a gRPC request.
+struct MessageBody<S> {
+    messages: Pin<Box<S>>,
+    /// The content of the message whose beginning was handed out last.
+    content: Option<Bytes>,
+    /// How many messages the transport has taken.
+    taken: Arc<AtomicU64>,
+}
+
+impl<S> http_body::Body for MessageBody<S>
+where
+    S: Stream<Item = WriteUploadRequest>,
+{
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        if let Some(content) = self.content.take() {
+            return Poll::Ready(Some(Ok(Frame::data(content))));
+        }
+        let Some(message) = ready!(self.messages.as_mut().poll_next(context)) else {
+            return Poll::Ready(None);
+        };
+        self.taken.fetch_add(1, Ordering::Relaxed);
+        let (head, content) = encode(message);
+        self.content = content;
+        Poll::Ready(Some(Ok(Frame::data(head))))
+    }
+}
+
+/// A message as it stands on the wire, in two pieces: everything up to the
+/// content, and the content.
+fn encode(mut message: WriteUploadRequest) -> (Bytes, Option<Bytes>) {
+    const COMPRESSED: u8 = 0;
+    const CHECKSUMMED_DATA: u32 = 5;
+    const CONTENT: u32 = 1;
+
+    let Some(data) = message.checksummed_data.take() else {
+        return (prefixed(COMPRESSED, &message, &[], 0), None);
+    };
+    let ChecksummedData { content, crc32c } = data;
+    // Fields may come in any order, so the content can be the last.
+    let mut inner = ChecksummedData { content: Bytes::new(), crc32c }.encode_to_vec();
+    if !content.is_empty() {
+        encode_key(CONTENT, WireType::LengthDelimited, &mut inner);
+        encode_varint(content.len() as u64, &mut inner);
+    }
+    let inner_length = (inner.len() + content.len()) as u64;
+    let mut field = Vec::with_capacity(1 + encoded_len_varint(inner_length) + inner.len());
+    encode_key(CHECKSUMMED_DATA, WireType::LengthDelimited, &mut field);
+    encode_varint(inner_length, &mut field);
+    field.append(&mut inner);
+    let head = prefixed(COMPRESSED, &message, &field, content.len());
+    (head, Some(content).filter(|content| !content.is_empty()))
+}
+
+/// gRPC's prefix (a flag and the length), the message and a last field, of
+/// which `following` bytes are still to come.
+fn prefixed(flag: u8, message: &WriteUploadRequest, last_field: &[u8], following: usize) -> Bytes {
+    let length = message.encoded_len() + last_field.len();
+    let mut buffer = BytesMut::with_capacity(5 + length);
+    buffer.put_u8(flag);
+    // A message holds one frame, far below 4 GiB.
+    buffer.put_u32(u32::try_from(length + following).unwrap_or(u32::MAX));
+    message.encode_raw(&mut buffer);
+    buffer.put_slice(last_field);
+    buffer.freeze()
+}
+
+#[cfg(test)]
+mod tests {
+    use sluice_proto::v1::{CreateUploadRequest, write_upload_request::FirstMessage};
+
+    use super::*;
+
+    #[test]
+    fn the_pieces_decode_to_the_message() {
+        let create = CreateUploadRequest { name: "a".into(), size: Some(3), ..Default::default() };
+        let empty = WriteUploadRequest::default();
+        let data = FileFrame::new(1 << 40, Bytes::from_static(b"abc")).into_message();
+        let whole = WriteUploadRequest {
+            first_message: Some(FirstMessage::CreateUpload(create)),
+            final_size: Some(3),
+            complete: true,
+            ..FileFrame::new(0, Bytes::from(vec![7; 300_000])).into_message()
+        };
+        let no_content = FileFrame::new(0, Bytes::new()).into_message();
+        for message in [empty, data, whole, no_content] {
+            let (head, content) = encode(message.clone());
+            let content = content.unwrap_or_default();
+            let (prefix, fields) = head.split_at(5);
+            let length = fields.len() + content.len();
+            assert_eq!(prefix[0], 0);
+            assert_eq!(prefix[1..], u32::try_from(length).unwrap().to_be_bytes());
+            let bytes = [fields, &content].concat();
+            assert_eq!(WriteUploadRequest::decode(&bytes[..]).unwrap(), message);
+        }
+    }
+}
