@@ -60,7 +60,7 @@ pub trait BlobReader: Send + Sync {
 /// up: what was written is not kept, and the claim ends as soon as no write is
 /// under way.
 #[async_trait]
-pub trait PartWriter: Send {
+pub trait PartWriter: Send + Sync {
     /// Takes room for the whole part before its first byte, so that a part
     /// that was begun can end. Answers `STORAGE_FULL` when there is not enough.
     async fn begin(&mut self, plan: PartPlan) -> Result<()>;

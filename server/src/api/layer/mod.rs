@@ -1,0 +1,6 @@
+//! What surrounds every request; from the outside in: [`log`], [`plain_status`],
+//! [`access`]. The stack is put together in `app`.
+
+pub mod access;
+pub mod log;
+pub mod plain_status;

@@ -1,0 +1,79 @@
+//! The gRPC face: translates between the contract and the services.
+//!
+//! Only this module knows tonic. Each service has a file, each layer has a
+//! file, and the whole stack is put together in [`routes`] and [`layers`].
+
+mod capabilities_service;
+mod convert;
+mod event_service;
+mod file_service;
+mod health;
+pub mod layer;
+mod page_token;
+mod status;
+mod upload_service;
+
+use sluice_domain::{Error, MAX_FRAME_SIZE, Reason};
+use sluice_proto::{FILE_DESCRIPTOR_SET, v1};
+use tonic::{Request, service::Routes};
+
+use crate::service::{Caller, Context};
+pub use health::Health;
+
+/// What a message may have beside a frame's content, in bytes.
+const MESSAGE_OVERHEAD: u64 = 64 * 1024;
+
+/// Largest message of the RPCs that carry no frames, in bytes.
+const MAX_SMALL_MESSAGE: usize = 256 * 1024;
+
+/// All gRPC services: the contract's, health and reflection.
+pub fn routes(context: &Context, health: &Health) -> Routes {
+    #[expect(clippy::cast_possible_truncation, reason = "a few MiB")]
+    let max_message = (MAX_FRAME_SIZE + MESSAGE_OVERHEAD) as usize;
+    let uploads = upload_service::Uploads::new(context.clone());
+    let files = file_service::Files::new(context.clone());
+    let capabilities = capabilities_service::Capabilities::new(context.clone());
+    let mut routes = Routes::builder();
+    routes
+        .add_service(
+            v1::upload_service_server::UploadServiceServer::new(uploads)
+                .max_decoding_message_size(max_message),
+        )
+        .add_service(
+            v1::file_service_server::FileServiceServer::new(files)
+                .max_decoding_message_size(MAX_SMALL_MESSAGE),
+        )
+        .add_service(
+            v1::event_service_server::EventServiceServer::new(event_service::Events)
+                .max_decoding_message_size(MAX_SMALL_MESSAGE),
+        )
+        .add_service(
+            v1::capabilities_service_server::CapabilitiesServiceServer::new(capabilities)
+                .max_decoding_message_size(MAX_SMALL_MESSAGE),
+        )
+        .add_service(health.service());
+    let reflection = || {
+        tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+    };
+    if let (Ok(v1), Ok(v1alpha)) = (reflection().build_v1(), reflection().build_v1alpha()) {
+        routes.add_service(v1).add_service(v1alpha);
+    }
+    routes.routes()
+}
+
+/// Who is calling; put there by the access layer.
+fn caller<T>(request: &Request<T>) -> Result<Caller, Error> {
+    request.extensions().get::<Caller>().copied().ok_or_else(|| {
+        Error::new(Reason::CredentialsInvalid, "this request came past the access layer")
+    })
+}
+
+/// The refusal for what this server does not offer.
+fn not_supported(what: &str) -> Error {
+    Error::new(
+        Reason::NotSupported,
+        format!("this server does not offer {what}; GetCapabilities tells what it does"),
+    )
+}

@@ -1,0 +1,229 @@
+//! `UploadService`.
+
+use futures::{StreamExt, stream::Empty};
+use sluice_domain::{Epoch, Error, PartNumber, Result, Timestamp, UploadId};
+use sluice_proto::v1::{self, upload_service_server::UploadService};
+use tonic::{Request, Response, Status, Streaming};
+use uuid::Uuid;
+
+use super::{
+    caller,
+    convert::{self, upload as convert_upload},
+    not_supported,
+    page_token::{Filters, page_size},
+    status::{status, unreadable},
+};
+use crate::{
+    ports::UploadQuery,
+    service::{
+        Caller, Context, completion,
+        ingest::{self, Refused, Target},
+        uploads,
+    },
+};
+
+/// Implements `UploadService`.
+pub(super) struct Uploads {
+    context: Context,
+}
+
+impl Uploads {
+    pub(super) fn new(context: Context) -> Self {
+        Self { context }
+    }
+
+    async fn write(
+        &self,
+        caller: Caller,
+        mut incoming: Streaming<v1::WriteUploadRequest>,
+    ) -> Result<v1::WriteUploadResponse, Refused> {
+        let first = incoming.message().await.map_err(|status| unreadable(&status))?;
+        let first = first.ok_or_else(convert_upload::no_first_message)?;
+        let (target, first) = convert_upload::first_message(first)?;
+        let epoch = match &target {
+            Target::Existing { epoch, .. } => *epoch,
+            Target::Create(_) => Epoch::FIRST,
+        };
+        let epoch = convert::int64(epoch.0);
+        let messages = incoming.map(move |message| {
+            let message = message.map_err(|status| unreadable(&status))?;
+            convert_upload::next_message(message, epoch)
+        });
+        let wrote = ingest::write(&self.context, caller, target, first, messages).await?;
+        Ok(v1::WriteUploadResponse {
+            upload: Some(convert_upload::upload_status(&wrote.status)),
+            file: wrote.file.as_ref().map(convert::file::file),
+        })
+    }
+
+    async fn list_parts(
+        &self,
+        caller: Caller,
+        mut request: v1::ListUploadPartsRequest,
+    ) -> Result<v1::ListUploadPartsResponse> {
+        let id = UploadId::parse(&request.upload_id, "upload_id")?;
+        let limit = page_size(request.page_size)?;
+        let token = std::mem::take(&mut request.page_token);
+        request.page_size = 0;
+        let filters = Filters::of(&request);
+        let after = filters.position::<u32>(&token)?.and_then(PartNumber::new);
+        let (upload, mut parts) =
+            uploads::parts(&self.context, caller, id, after, limit + 1).await?;
+        let more = parts.len() > limit as usize;
+        parts.truncate(limit as usize);
+        let last = parts.last().filter(|_| more);
+        Ok(v1::ListUploadPartsResponse {
+            next_page_token: last.map_or_else(String::new, |part| filters.token(part.number.get())),
+            parts: parts
+                .iter()
+                .map(|part| convert_upload::upload_part(upload.plan, part))
+                .collect(),
+        })
+    }
+
+    async fn list(
+        &self,
+        caller: Caller,
+        mut request: v1::ListUploadsRequest,
+    ) -> Result<v1::ListUploadsResponse> {
+        let limit = page_size(request.page_size)?;
+        let states =
+            convert::states(&request.states, "states", convert_upload::parse_upload_state)?;
+        let token = std::mem::take(&mut request.page_token);
+        request.page_size = 0;
+        let filters = Filters::of(&request);
+        let after = filters
+            .position::<(i64, Uuid)>(&token)?
+            .map(|(time, id)| (Timestamp::from_micros(time), UploadId::from_uuid(id)));
+        let query = UploadQuery { states, after, limit };
+        let page = uploads::list(&self.context, caller, query).await?;
+        let last = page.uploads.last().filter(|_| page.more);
+        Ok(v1::ListUploadsResponse {
+            next_page_token: last.map_or_else(String::new, |last| {
+                filters.token((last.create_time.as_micros(), last.id.as_uuid()))
+            }),
+            uploads: page.uploads.iter().map(convert_upload::upload).collect(),
+        })
+    }
+}
+
+#[tonic::async_trait]
+impl UploadService for Uploads {
+    async fn create_upload(
+        &self,
+        request: Request<v1::CreateUploadRequest>,
+    ) -> Result<Response<v1::CreateUploadResponse>, Status> {
+        let caller = caller(&request).map_err(status)?;
+        let request = convert_upload::create_upload(request.into_inner()).map_err(status)?;
+        let created = uploads::create(&self.context, caller, request).await.map_err(status)?;
+        Ok(Response::new(v1::CreateUploadResponse {
+            upload: Some(convert_upload::upload_status(&created)),
+            upload_token: String::new(),
+        }))
+    }
+
+    async fn resume_upload(
+        &self,
+        request: Request<v1::ResumeUploadRequest>,
+    ) -> Result<Response<v1::ResumeUploadResponse>, Status> {
+        let caller = caller(&request).map_err(status)?;
+        let id = upload_id(&request.into_inner().upload_id)?;
+        let resumed = uploads::resume(&self.context, caller, id).await.map_err(status)?;
+        Ok(Response::new(v1::ResumeUploadResponse {
+            upload: Some(convert_upload::upload_status(&resumed)),
+            upload_token: String::new(),
+        }))
+    }
+
+    async fn write_upload(
+        &self,
+        request: Request<Streaming<v1::WriteUploadRequest>>,
+    ) -> Result<Response<v1::WriteUploadResponse>, Status> {
+        let caller = caller(&request).map_err(status)?;
+        match self.write(caller, request.into_inner()).await {
+            Ok(response) => Ok(Response::new(response)),
+            Err(Refused { error, upload: Some(id) }) => Err(status(error.with("upload_id", id))),
+            Err(Refused { error, upload: None }) => Err(status(error)),
+        }
+    }
+
+    type BidiWriteUploadStream = Empty<Result<v1::BidiWriteUploadResponse, Status>>;
+
+    async fn bidi_write_upload(
+        &self,
+        _request: Request<Streaming<v1::BidiWriteUploadRequest>>,
+    ) -> Result<Response<Self::BidiWriteUploadStream>, Status> {
+        Err(status(not_supported("BidiWriteUpload; use WriteUpload")))
+    }
+
+    async fn list_upload_parts(
+        &self,
+        request: Request<v1::ListUploadPartsRequest>,
+    ) -> Result<Response<v1::ListUploadPartsResponse>, Status> {
+        let caller = caller(&request).map_err(status)?;
+        let response = self.list_parts(caller, request.into_inner()).await.map_err(status)?;
+        Ok(Response::new(response))
+    }
+
+    async fn sign_upload_parts(
+        &self,
+        _request: Request<v1::SignUploadPartsRequest>,
+    ) -> Result<Response<v1::SignUploadPartsResponse>, Status> {
+        Err(status(not_supported("direct uploads; use WriteUpload")))
+    }
+
+    async fn confirm_upload_parts(
+        &self,
+        _request: Request<v1::ConfirmUploadPartsRequest>,
+    ) -> Result<Response<v1::ConfirmUploadPartsResponse>, Status> {
+        Err(status(not_supported("direct uploads; use WriteUpload")))
+    }
+
+    async fn complete_upload(
+        &self,
+        request: Request<v1::CompleteUploadRequest>,
+    ) -> Result<Response<v1::CompleteUploadResponse>, Status> {
+        let caller = caller(&request).map_err(status)?;
+        let (id, request) =
+            convert_upload::complete_upload(request.into_inner()).map_err(status)?;
+        let completed = completion::complete(&self.context, caller, id, request).await;
+        let file = completed.map_err(|error: Error| status(error))?;
+        Ok(Response::new(v1::CompleteUploadResponse { file: Some(convert::file::file(&file)) }))
+    }
+
+    async fn cancel_upload(
+        &self,
+        request: Request<v1::CancelUploadRequest>,
+    ) -> Result<Response<v1::CancelUploadResponse>, Status> {
+        let caller = caller(&request).map_err(status)?;
+        let id = upload_id(&request.into_inner().upload_id)?;
+        let upload = uploads::cancel(&self.context, caller, id).await.map_err(status)?;
+        let upload = Some(convert_upload::upload(&upload));
+        Ok(Response::new(v1::CancelUploadResponse { upload }))
+    }
+
+    async fn get_upload(
+        &self,
+        request: Request<v1::GetUploadRequest>,
+    ) -> Result<Response<v1::GetUploadResponse>, Status> {
+        let caller = caller(&request).map_err(status)?;
+        let id = upload_id(&request.into_inner().upload_id)?;
+        let found = uploads::get(&self.context, caller, id).await.map_err(status)?;
+        let upload = Some(convert_upload::upload_status(&found));
+        Ok(Response::new(v1::GetUploadResponse { upload }))
+    }
+
+    async fn list_uploads(
+        &self,
+        request: Request<v1::ListUploadsRequest>,
+    ) -> Result<Response<v1::ListUploadsResponse>, Status> {
+        let caller = caller(&request).map_err(status)?;
+        let response = self.list(caller, request.into_inner()).await.map_err(status)?;
+        Ok(Response::new(response))
+    }
+}
+
+#[expect(clippy::result_large_err, reason = "tonic's own type")]
+fn upload_id(text: &str) -> Result<UploadId, Status> {
+    UploadId::parse(text, "upload_id").map_err(status)
+}

@@ -1,0 +1,248 @@
+//! Configuration: defaults, then a file, then the environment, then flags.
+
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use figment::{
+    Figment,
+    providers::{Env, Format, Serialized, Toml},
+};
+use serde::{Deserialize, Deserializer, de::Error as _};
+use sluice_domain::PartSizeLimits;
+
+use crate::service::Limits;
+
+/// What holds when nobody says otherwise; also the example that is shown.
+const DEFAULTS: &str = include_str!("defaults.toml");
+
+/// Prefix of environment variables: `SLUICE__SECTION__KEY`.
+const ENVIRONMENT_PREFIX: &str = "SLUICE__";
+
+/// Everything that can be configured.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// The server's sockets.
+    pub server: ServerConfig,
+    /// Where bytes and records are kept.
+    pub storage: StorageConfig,
+    /// What callers may do.
+    pub limits: LimitsConfig,
+    /// What is logged, and how.
+    pub log: LogConfig,
+    /// Background work.
+    pub worker: WorkerConfig,
+}
+
+/// The server's sockets.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ServerConfig {
+    /// Address and port; port 0 takes any free one.
+    pub listen: SocketAddr,
+    /// How long open requests may take after the server was told to stop.
+    #[serde(deserialize_with = "duration")]
+    pub shutdown_grace: Duration,
+}
+
+/// Which engine keeps bytes and records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Engine {
+    /// Files and SQLite in one folder.
+    Embedded,
+}
+
+/// Where bytes and records are kept.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StorageConfig {
+    /// The engine.
+    pub engine: Engine,
+    /// The folder of the embedded engine.
+    pub data_dir: PathBuf,
+    /// Room on the disk that uploads never take, so that the database can always
+    /// grow; in bytes or with a unit.
+    #[serde(deserialize_with = "bytes")]
+    pub reserve: u64,
+}
+
+/// What callers may do.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LimitsConfig {
+    /// Largest file.
+    #[serde(deserialize_with = "bytes")]
+    pub max_file_size: u64,
+    /// Smallest part size; a power of two from 1 MiB on.
+    #[serde(deserialize_with = "bytes")]
+    pub min_part_size: u64,
+    /// Largest part size; a power of two.
+    #[serde(deserialize_with = "bytes")]
+    pub max_part_size: u64,
+    /// How long an upload lives without activity.
+    #[serde(deserialize_with = "duration")]
+    pub upload_ttl: Duration,
+    /// Accepted media types; empty means all.
+    pub allowed_content_types: Vec<String>,
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// Text on a terminal, JSON elsewhere.
+    Auto,
+    /// Text.
+    Text,
+    /// JSON.
+    Json,
+}
+
+/// What is logged, and how.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LogConfig {
+    /// A level or a filter such as `info,sluice_server=debug`.
+    pub level: String,
+    /// How lines look.
+    pub format: LogFormat,
+}
+
+/// Background work.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WorkerConfig {
+    /// Pause between two sweeps.
+    #[serde(deserialize_with = "duration")]
+    pub sweep_interval: Duration,
+}
+
+/// What the command line says; it wins over everything else.
+#[derive(Debug, Clone, Default)]
+pub struct Overrides {
+    /// A configuration file.
+    pub config_file: Option<PathBuf>,
+    /// `storage.data_dir`.
+    pub data_dir: Option<PathBuf>,
+    /// `server.listen`.
+    pub listen: Option<SocketAddr>,
+    /// `log.level`.
+    pub log_level: Option<String>,
+}
+
+/// Why the configuration is not usable; the text names the key and its source.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// A value is missing, misspelt or of the wrong kind.
+    #[error("configuration: {0}")]
+    Value(Box<figment::Error>),
+    /// The file is not there.
+    #[error("configuration file {0} cannot be read: {1}")]
+    File(PathBuf, std::io::Error),
+    /// A value breaks a rule.
+    #[error("configuration: {key} {rule}")]
+    Rule {
+        /// The key.
+        key: &'static str,
+        /// What must hold.
+        rule: String,
+    },
+}
+
+impl Config {
+    /// Reads the configuration. `default_data_dir` is used when nothing names
+    /// another folder.
+    pub fn load(overrides: &Overrides, default_data_dir: &Path) -> Result<Self, ConfigError> {
+        let mut figment = Figment::from(Toml::string(DEFAULTS))
+            .join(Serialized::default("storage.data_dir", default_data_dir));
+        if let Some(path) = &overrides.config_file {
+            let text = std::fs::read_to_string(path)
+                .map_err(|error| ConfigError::File(path.clone(), error))?;
+            figment = figment.merge(Toml::string(&text));
+        }
+        figment = figment.merge(Env::prefixed(ENVIRONMENT_PREFIX).split("__"));
+        if let Some(data_dir) = &overrides.data_dir {
+            figment = figment.merge(Serialized::default("storage.data_dir", data_dir));
+        }
+        if let Some(listen) = &overrides.listen {
+            figment = figment.merge(Serialized::default("server.listen", listen));
+        }
+        if let Some(level) = &overrides.log_level {
+            figment = figment.merge(Serialized::default("log.level", level));
+        }
+        let config: Self =
+            figment.extract().map_err(|error| ConfigError::Value(Box::new(error)))?;
+        config.limits.part_sizes()?;
+        Ok(config)
+    }
+}
+
+impl LimitsConfig {
+    fn part_sizes(&self) -> Result<PartSizeLimits, ConfigError> {
+        const SMALLEST: u64 = sluice_domain::BLOCK_SIZE;
+        let rule = |key, rule: String| Err(ConfigError::Rule { key, rule });
+        let (min, max) = (self.min_part_size, self.max_part_size);
+        if !min.is_power_of_two() || min < SMALLEST {
+            return rule(
+                "limits.min_part_size",
+                format!("must be a power of two of at least {SMALLEST} bytes, is {min}"),
+            );
+        }
+        if !max.is_power_of_two() || max < min {
+            return rule(
+                "limits.max_part_size",
+                format!("must be a power of two of at least {min} bytes, is {max}"),
+            );
+        }
+        let limits = PartSizeLimits { min, max };
+        if self.max_file_size > limits.max_file_size() || self.max_file_size == 0 {
+            return rule(
+                "limits.max_file_size",
+                format!("must be from 1 to {} bytes with these parts", limits.max_file_size()),
+            );
+        }
+        Ok(limits)
+    }
+
+    /// The limits for the services.
+    pub fn limits(&self) -> Result<Limits, ConfigError> {
+        Ok(Limits {
+            max_file_size: self.max_file_size,
+            part_sizes: self.part_sizes()?,
+            upload_ttl: self.upload_ttl,
+            allowed_content_types: self.allowed_content_types.clone(),
+        })
+    }
+}
+
+/// A span of time such as `30s`, `15m`, `12h` or `7d`.
+fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    humantime::parse_duration(&text).map_err(|error| {
+        D::Error::custom(format!("{text:?} is not a span of time such as 30s or 7d: {error}"))
+    })
+}
+
+/// A number of bytes such as `1048576`, `64MiB` or `2GB`.
+fn bytes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Amount {
+        Number(u64),
+        Text(String),
+    }
+    match Amount::deserialize(deserializer)? {
+        Amount::Number(bytes) => Ok(bytes),
+        Amount::Text(text) => {
+            text.parse::<bytesize::ByteSize>().map(|size| size.as_u64()).map_err(|error| {
+                D::Error::custom(format!(
+                    "{text:?} is not a number of bytes such as 64MiB: {error}"
+                ))
+            })
+        }
+    }
+}

@@ -1,0 +1,3 @@
+//! The plain HTTP face.
+
+pub mod probes;
