@@ -5,12 +5,15 @@ mod binary;
 mod disk;
 mod proxy;
 mod server;
+mod stored;
 
 mod client;
 mod frames;
+mod raw;
 mod reader;
 mod refusal;
 mod stream;
+mod wire;
 
 mod ledger;
 mod uploader;
@@ -29,9 +32,11 @@ pub use proxy::Proxy;
 pub use refusal::{assert_reason, assert_refusal, fact, facts, invalid_field, reason};
 pub use seed::{Seed, scale};
 pub use server::{Server, Setup};
+pub use stored::{Stored, bytes_on_disk};
 pub use stream::{BidiStream, OpenStream};
 pub use uploader::{Uploader, insist};
 pub use wait::eventually;
+pub use wire::{Body, Wire, grpc_frame};
 
 /// Bytes in a mebibyte.
 pub const MIB: u64 = 1024 * 1024;

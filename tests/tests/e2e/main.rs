@@ -3,4 +3,12 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod access;
+mod disk_full;
+mod fencing;
+mod files;
+mod hostile;
+mod kills;
+mod reads;
+mod reasons;
 mod upload_path;

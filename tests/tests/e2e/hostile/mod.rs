@@ -1,0 +1,94 @@
+//! Input that nobody should send: none of it may be answered with INTERNAL or
+//! UNKNOWN, and none of it may hurt the server.
+
+mod framing;
+mod generator;
+
+use std::time::Duration;
+
+use futures::{StreamExt, stream};
+use prost_reflect::{DescriptorPool, MethodDescriptor};
+use rand::RngExt;
+use sluice_proto::FILE_DESCRIPTOR_SET;
+use sluice_tests::{Client, Content, MIB, Seed, Server, assert_refusal, in_small_parts, scale};
+use tokio::time::timeout;
+use tonic::Status;
+
+use self::generator::{Generator, Known};
+
+/// Calls under way at once.
+const CONCURRENCY: usize = 64;
+
+/// Most memory that the server may hold after it all.
+const MEMORY_LIMIT: u64 = 400 * MIB;
+
+/// Every RPC of the contract.
+fn methods() -> Vec<MethodDescriptor> {
+    let pool = DescriptorPool::decode(FILE_DESCRIPTOR_SET).unwrap();
+    pool.services().flat_map(|service| service.methods().collect::<Vec<_>>()).collect()
+}
+
+fn path(method: &MethodDescriptor) -> String {
+    format!("/{}/{}", method.parent_service().full_name(), method.name())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ten_thousand_messages_to_every_rpc_get_a_reason_or_an_answer() {
+    let seed = Seed::of("ten_thousand_messages_to_every_rpc_get_a_reason_or_an_answer");
+    let mut server = Server::start().await;
+    let clients: Vec<_> = (0..4).map(|_| server.client()).collect();
+    for (number, method) in methods().into_iter().enumerate() {
+        let start = std::time::Instant::now();
+        let known = some_records(&clients[0], &format!("known/{number}")).await;
+        let calls = (0..scale(10_000, 200_000) as u64).map(|call| {
+            let client = clients[call as usize % clients.len()].clone();
+            let rng = seed.rng((number as u64) << 32 | call);
+            let (method, known) = (&method, &known);
+            async move {
+                let outcome = hostile_call(&client, method, Generator::new(rng, known)).await;
+                if let Err(status) = outcome {
+                    assert_refusal(&status);
+                }
+            }
+        });
+        stream::iter(calls).buffer_unordered(CONCURRENCY).collect::<()>().await;
+        println!("{} in {:?}", path(&method), start.elapsed());
+        assert!(server.is_alive(), "{} ended the server, {seed}", path(&method));
+    }
+    let resident = server.resident_bytes();
+    assert!(resident < MEMORY_LIMIT, "{resident} bytes resident, {seed}");
+    let content = Content::new(1, MIB);
+    let file = clients[0].put("after it all", &content).await.unwrap();
+    clients[0].assert_content(&file.id, &content).await;
+}
+
+/// One call with messages from the generator: one, or several where the
+/// client streams.
+async fn hostile_call(
+    client: &Client,
+    method: &MethodDescriptor,
+    mut generator: Generator<'_>,
+) -> Result<(), Status> {
+    let count = if method.is_client_streaming() { generator.rng.random_range(0..5) } else { 1 };
+    let messages = (0..count).map(|_| generator.message(&method.input())).collect();
+    let path = path(method);
+    let call = client.call_raw(&path, messages, 20);
+    match timeout(Duration::from_secs(30), call).await {
+        Ok(outcome) => outcome.map(drop),
+        // A stream of events ends when the client goes.
+        Err(_) if method.name() == "WatchEvents" => Ok(()),
+        Err(_) => panic!("{path} hangs"),
+    }
+}
+
+/// A few uploads and files for messages to name.
+async fn some_records(client: &Client, prefix: &str) -> Known {
+    let mut known = Known::default();
+    for number in 0..10 {
+        let name = format!("{prefix}/upload/{number}");
+        known.uploads.push(client.create(in_small_parts(&name, 3000)).await.unwrap().id);
+        let name = format!("{prefix}/file/{number}");
+        known.files.push(client.put(&name, &Content::new(number, 3000)).await.unwrap().id);
+    }
+    known
+}
