@@ -183,7 +183,8 @@ fn routes(context: &Context, health: &Health, readiness: Readiness) -> Routes {
     let grpc = api::routes(context, health)
         .into_axum_router()
         .layer(middleware::from_fn_with_state(context.clone(), layer::access::check))
-        .layer(middleware::from_fn(layer::plain_status::check));
+        .layer(middleware::from_fn(layer::plain_status::check))
+        .layer(middleware::from_fn(layer::grpc_only::check));
     let http = probes::routes(context.clone(), readiness);
     Routes::from(grpc.merge(http).layer(middleware::from_fn(layer::log::record)))
 }

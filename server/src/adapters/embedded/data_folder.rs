@@ -56,6 +56,7 @@ impl DataFolder {
             .mode(0o700)
             .create(path)
             .map_err(failed("create the data folder", path))?;
+        sync_ancestors(path).map_err(failed("sync the folders above", path))?;
         let lock_path = path.join("lock");
         let lock = OpenOptions::new()
             .create(true)
@@ -107,6 +108,20 @@ impl DataFolder {
             Err(source) => Err(failed("read")(source)),
         }
     }
+}
+
+/// Makes the folder's name survive power loss, and those of the folders above
+/// it, which may have been created with it.
+fn sync_ancestors(path: &Path) -> io::Result<()> {
+    for ancestor in path.canonicalize()?.ancestors().skip(1) {
+        match File::open(ancestor).and_then(|folder| folder.sync_all()) {
+            // Folders that others own were not created here.
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => break,
+            Err(error) if error.kind() == io::ErrorKind::InvalidInput => break,
+            outcome => outcome?,
+        }
+    }
+    Ok(())
 }
 
 /// A new API key: a prefix that secret scanners can match, and 256 random bits.

@@ -3,7 +3,7 @@
 
 CREATE TABLE settings (
     name  TEXT PRIMARY KEY,
-    value BLOB NOT NULL
+    value ANY NOT NULL
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE accounts (
