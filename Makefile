@@ -1,0 +1,56 @@
+# Every target installs what it lacks. Builds are kept outside the checkout, so
+# that a fresh clone does not start from nothing.
+
+CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/sluice
+export CARGO_TARGET_DIR ?= $(CACHE)/target
+export PATH := $(HOME)/.cargo/bin:$(PATH)
+export SLUICE_BIN := $(CARGO_TARGET_DIR)/release/sluice
+
+.DEFAULT_GOAL := help
+.PHONY: help setup build demo test soak mutants check bench gen release-proto fmt clean
+
+help: ## Show the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: ## Install what is missing to build (Rust, a C compiler)
+	@tools/setup
+
+build: setup ## Build the sluice binary
+	cargo build --release --locked -p sluice-cli
+
+demo: build ## Upload real files, kill the server half-way, compare what comes back (KEEP=1 leaves it running)
+	@tools/demo
+
+test: build ## Run every test; SLUICE_SEED=… repeats a random one
+	@tools/run-tests
+
+soak: build ## The long version of every random test, then every mutant
+	@SLUICE_SOAK=1 tools/run-tests
+	@tests/mutants/run
+
+mutants: setup ## Break one promise after the other; every break must be caught
+	@tests/mutants/run
+
+check: setup ## Lints, format, contract and dependencies
+	cargo fmt --all --check
+	cargo clippy --release --locked --workspace --all-targets --all-features -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --release --locked --workspace --no-deps --quiet
+	tools/check-proto
+	tools/check-dependencies
+
+bench: build ## Measure beside the limits of this machine; prints the table of bench/README.md
+	cargo run --release --locked -p sluice-bench
+
+gen: setup ## Generate code from the contract (Rust: at build time) and check it
+	cargo build --release --locked -p sluice-proto
+	tools/check-proto
+
+release-proto: ## Take the contract as released: later changes must not break it
+	tools/release-proto
+
+fmt: setup ## Format the code and the contract
+	cargo fmt --all
+	tools/buf/run format --write
+
+clean: ## Remove what was built
+	cargo clean
