@@ -172,9 +172,7 @@ pub(super) fn make_ready(connection: &Connection, mut file: File, now: Timestamp
 }
 
 fn rename(connection: &Connection, file: &mut File, name: FileName) -> Outcome<()> {
-    if let Some(holder) = holder_of(connection, file.owner, &name)? {
-        return Err(name_taken(&name, holder).into());
-    }
+    check_name_free(connection, file.owner, &name)?;
     let has_name = holder_of(connection, file.owner, &file.name)? == Some(file.id);
     if has_name {
         release_name(connection, file)?;
@@ -226,8 +224,28 @@ fn release_name(connection: &Connection, file: &File) -> Outcome<()> {
     Ok(())
 }
 
+/// Refuses when a file has the name, or will have it as soon as it is ready.
+pub(super) fn check_name_free(
+    connection: &Connection,
+    owner: AccountId,
+    name: &FileName,
+) -> Outcome<()> {
+    let mut statement = connection.prepare_cached(
+        "SELECT file_id FROM names WHERE owner = ?1 AND name = ?2 \
+         UNION ALL SELECT id FROM files WHERE owner = ?1 AND name = ?2 AND state = 'PROCESSING' \
+         UNION ALL SELECT file_id FROM uploads \
+                   WHERE owner = ?1 AND name = ?2 AND state = 'COMPLETING' LIMIT 1",
+    )?;
+    let taken: Option<Sql<FileId>> =
+        statement.query_row(params![Sql(owner), name.as_str()], |row| row.get(0)).optional()?;
+    match taken {
+        None => Ok(()),
+        Some(file) => Err(name_taken(name, file.0).into()),
+    }
+}
+
 /// The refusal for a name that a file has.
-pub(super) fn name_taken(name: &FileName, file: FileId) -> Error {
+fn name_taken(name: &FileName, file: FileId) -> Error {
     Error::new(
         Reason::FileExists,
         format!("there is a file {name} already; choose another name, or replace it"),

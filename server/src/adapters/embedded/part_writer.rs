@@ -100,7 +100,9 @@ impl DiskPartWriter {
 #[async_trait]
 impl PartWriter for DiskPartWriter {
     async fn begin(&mut self, plan: PartPlan) -> Result<()> {
-        let _gate = self.hold.enter().await?;
+        // The claim lasts as long as the work, also if nobody waits for it: a
+        // file must not be created after its upload was removed.
+        let claim = (self.hold.enter().await?, Arc::clone(&self.hold));
         let range = plan.range(self.part);
         let (shared, upload) = (Arc::clone(&self.shared), self.upload);
         let opened = move || {
@@ -109,6 +111,7 @@ impl PartWriter for DiskPartWriter {
                 .disk
                 .open_or_create(&shared.layout.blob(upload))
                 .map_err(|error| io_error(&error, "open an upload's file"))?;
+            drop(claim);
             Ok(Target { file, offset: range.start, room: Some(room) })
         };
         self.target = Some(self.shared.tasks.blocking(opened).await?);

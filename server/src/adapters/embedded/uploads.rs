@@ -5,9 +5,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension, named_params, params};
 use sluice_domain::{
-    AccountId, ByteRange, Completion, Epoch, Error, Failure, File, FileId, FileName, FileState,
-    OnConflict, Part, PartNumber, RangeSet, Reason, Result, Timestamp, Transition, Upload,
-    UploadId, UploadState,
+    AccountId, ByteRange, Completion, Epoch, Error, Failure, File, FileId, FileState, OnConflict,
+    Part, PartNumber, RangeSet, Reason, Result, Timestamp, Transition, Upload, UploadId,
+    UploadState,
 };
 
 use super::{
@@ -162,7 +162,7 @@ impl UploadStore for Database {
             upload.name = freeze.name.unwrap_or(upload.name);
             upload.on_conflict = freeze.on_conflict.unwrap_or(upload.on_conflict);
             if upload.on_conflict == OnConflict::Fail {
-                check_name_free(connection, owner, &upload.name)?;
+                files::check_name_free(connection, owner, &upload.name)?;
             }
             upload.declared.sha256 = upload.declared.sha256.or(freeze.sha256);
             upload.state = state;
@@ -301,7 +301,7 @@ fn create(connection: &Connection, new: &NewUpload) -> Outcome<Created> {
         }
     }
     if upload.on_conflict == OnConflict::Fail {
-        check_name_free(connection, upload.owner, &upload.name)?;
+        files::check_name_free(connection, upload.owner, &upload.name)?;
     }
     let mut statement = connection.prepare_cached(
         "INSERT INTO uploads (id, file_id, owner, state, name, content_type, size, max_size, \
@@ -489,22 +489,6 @@ fn list(connection: &Connection, owner: AccountId, query: &UploadQuery) -> Outco
     let more = uploads.len() > query.limit as usize;
     uploads.truncate(query.limit as usize);
     Ok(UploadPage { uploads, more })
-}
-
-/// Refuses when a file has the name, or will have it as soon as it is ready.
-fn check_name_free(connection: &Connection, owner: AccountId, name: &FileName) -> Outcome<()> {
-    let mut statement = connection.prepare_cached(
-        "SELECT file_id FROM names WHERE owner = ?1 AND name = ?2 \
-         UNION ALL SELECT id FROM files WHERE owner = ?1 AND name = ?2 AND state = 'PROCESSING' \
-         UNION ALL SELECT file_id FROM uploads \
-                   WHERE owner = ?1 AND name = ?2 AND state = 'COMPLETING' LIMIT 1",
-    )?;
-    let taken: Option<Sql<FileId>> =
-        statement.query_row(params![Sql(owner), name.as_str()], |row| row.get(0)).optional()?;
-    match taken {
-        None => Ok(()),
-        Some(file) => Err(files::name_taken(name, file.0).into()),
-    }
 }
 
 fn next_sequence(connection: &Connection) -> Outcome<u64> {
