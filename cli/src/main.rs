@@ -1,28 +1,69 @@
-//! The `sluice` command: the server and its client in one binary.
+//! The `sluice` command: a server, and a client of it.
 
 mod command;
 
-use clap::{Parser, Subcommand};
+mod local_file;
+mod progress;
+mod remote;
+mod remote_file;
+mod summary;
+mod terminal;
+mod units;
 
-/// Moves large files into storage without losing, corrupting or re-sending a
-/// byte more than it must.
+mod exit;
+mod failure;
+mod interrupt;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use tokio::runtime::Runtime;
+
+use crate::{command::Command, exit::Exit, failure::Failure};
+
+/// Uploads that survive everything: a server for large files, and its client.
 #[derive(Debug, Parser)]
-#[command(version)]
-struct Cli {
+#[command(
+    name = "sluice",
+    version,
+    propagate_version = false,
+    after_help = "Exit codes: 0 done, 1 other, 2 usage, 4 not found, 5 temporary (try again), \
+                  6 refused, 8 full, 11 not allowed, 12 corrupt, 13 some files failed, 130 Ctrl-C"
+)]
+struct Arguments {
     #[command(subcommand)]
     command: Command,
 }
 
-#[derive(Debug, Subcommand)]
-enum Command {
-    #[cfg(feature = "serve")]
-    Serve(command::serve::Serve),
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let runtime = match Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            terminal::failure(&Failure::new(Exit::Other, format!("cannot start: {error}")));
+            return Exit::Other.into();
+        }
+    };
+    let done = runtime.block_on(arguments.command.run());
+    // Somebody may still wait for a key to be pressed on standard input.
+    runtime.shutdown_background();
+    match done {
+        Ok(exit) => exit.into(),
+        Err(failure) => {
+            terminal::failure(&failure);
+            failure.exit.into()
+        }
+    }
 }
 
-#[tokio::main]
-async fn main() -> anyhow::Result<()> {
-    match Cli::parse().command {
-        #[cfg(feature = "serve")]
-        Command::Serve(serve) => serve.run().await,
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Arguments::command().debug_assert();
     }
 }

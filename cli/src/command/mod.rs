@@ -1,4 +1,61 @@
-//! One file for each command.
+//! The commands: one file each.
 
 #[cfg(feature = "serve")]
-pub(crate) mod serve;
+mod serve;
+
+mod download;
+mod upload;
+
+mod cat;
+mod list;
+mod remove;
+mod rename;
+mod stat;
+mod uploads;
+
+use clap::Subcommand;
+
+use crate::{exit::Exit, failure::Failure};
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run a server on this machine
+    #[cfg(feature = "serve")]
+    Serve(serve::ServeArguments),
+    /// Upload files, folders or standard input
+    #[command(visible_alias = "put")]
+    Upload(upload::UploadArguments),
+    /// Download files or folders
+    #[command(visible_alias = "get")]
+    Download(download::DownloadArguments),
+    /// List files
+    Ls(list::ListArguments),
+    /// Show what is known about a file
+    Stat(stat::StatArguments),
+    /// Write a file to standard output
+    Cat(cat::CatArguments),
+    /// Rename a file
+    Mv(rename::RenameArguments),
+    /// Delete files
+    Rm(remove::RemoveArguments),
+    /// Look at uploads that are not complete
+    Uploads(uploads::UploadsArguments),
+}
+
+impl Command {
+    pub(crate) async fn run(self) -> Result<Exit, Failure> {
+        match self {
+            #[cfg(feature = "serve")]
+            Self::Serve(arguments) => Box::pin(arguments.run()).await,
+            Self::Upload(arguments) => Box::pin(arguments.run()).await,
+            Self::Download(arguments) => Box::pin(arguments.run()).await,
+            Self::Ls(arguments) => Box::pin(arguments.run()).await,
+            Self::Stat(arguments) => Box::pin(arguments.run()).await,
+            Self::Cat(arguments) => Box::pin(arguments.run()).await,
+            Self::Mv(arguments) => Box::pin(arguments.run()).await,
+            Self::Rm(arguments) => Box::pin(arguments.run()).await,
+            Self::Uploads(arguments) => Box::pin(arguments.run()).await,
+        }
+    }
+}

@@ -105,7 +105,7 @@ impl Client {
             blocking(move || target.publish(&partial)).await?;
             Ok((file, counts))
         };
-        let done = options.cancel.run_until_cancelled(work).await;
+        let done = options.cancel.run_until_cancelled(Box::pin(work)).await;
         let (file, counts) = done.unwrap_or_else(|| Err(Error::cancelled()))?;
         let statistics = Statistics {
             size: file.size.cast_unsigned(),

@@ -94,7 +94,9 @@ impl Client {
         let started = Instant::now();
         let reporter = options.reporter();
         let cancellation = options.cancellation();
-        let done = cancellation.run_until_cancelled(work(&options, &reporter)).await;
+        // Boxed: an upload is a large future, and callers run many.
+        let work = Box::pin(work(&options, &reporter));
+        let done = cancellation.run_until_cancelled(work).await;
         let (file, progress) = done
             .unwrap_or_else(|| Err(Error::cancelled()))
             .map_err(|error| error.of_upload(reporter.upload_id()))?;

@@ -1,0 +1,112 @@
+//! `sluice ls`: what there is.
+
+use std::{io::Write, pin::pin};
+
+use clap::Args;
+use futures::TryStreamExt;
+use serde::Serialize;
+use sluice_sdk::{Client, Entry, File, ListQuery};
+
+use crate::{
+    exit::Exit,
+    failure::Failure,
+    remote::RemoteArguments,
+    remote_file::{FileView, folder_prefix},
+    summary::print_json,
+    terminal::{self, FOLDER},
+    units,
+};
+
+#[derive(Debug, Args)]
+pub(crate) struct ListArguments {
+    /// Folder or file; everything unless given
+    #[arg(value_name = "FOLDER", default_value = "")]
+    folder: String,
+    /// Size and time (UTC) of each file
+    #[arg(short, long)]
+    long: bool,
+    /// Also what is in folders, however deep
+    #[arg(short, long)]
+    recursive: bool,
+    /// Print one JSON object for each entry
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    remote: RemoteArguments,
+}
+
+/// A folder as JSON.
+#[derive(Serialize)]
+struct FolderView<'a> {
+    prefix: &'a str,
+}
+
+impl ListArguments {
+    pub(crate) async fn run(self) -> Result<Exit, Failure> {
+        let client = self.remote.connect().await?;
+        let prefix = folder_prefix(&self.folder);
+        let query = ListQuery::by_name().prefix(&prefix);
+        let query = if self.recursive { query } else { query.folded() };
+        let mut entries = pin!(client.list(query));
+        let mut empty = true;
+        if let Some(file) = self.the_file_itself(&client).await? {
+            empty = false;
+            self.print(&Entry::File(file), "")?;
+        }
+        while let Some(entry) = entries.try_next().await? {
+            empty = false;
+            self.print(&entry, if self.recursive { "" } else { &prefix })?;
+        }
+        if !empty {
+            return Ok(Exit::Success);
+        }
+        if !prefix.is_empty() {
+            let message = format!("there is no file or folder {}", self.folder);
+            return Err(Failure::new(Exit::NotFound, message));
+        }
+        if !self.json {
+            terminal::note("no files yet: `sluice upload FILE` brings one here");
+        }
+        Ok(Exit::Success)
+    }
+
+    async fn the_file_itself(&self, client: &Client) -> Result<Option<File>, Failure> {
+        if self.folder.is_empty() || self.folder.ends_with('/') {
+            return Ok(None);
+        }
+        Ok(client.find(&self.folder).await?)
+    }
+
+    /// Prints an entry of a folder without the folder's name.
+    fn print(&self, entry: &Entry, folder: &str) -> Result<(), Failure> {
+        if self.json {
+            return match entry {
+                Entry::File(file) => print_json(&FileView::from(file)),
+                Entry::Prefix(prefix) => print_json(&FolderView { prefix }),
+            };
+        }
+        let name = entry.name();
+        let name = name.strip_prefix(folder).unwrap_or(name);
+        let mut output = anstream::stdout().lock();
+        if self.long {
+            let (size, time) = match entry {
+                Entry::File(file) => {
+                    (units::bytes(file.size.cast_unsigned()).to_string(), time(file))
+                }
+                Entry::Prefix(_) => (String::new(), String::new()),
+            };
+            write!(output, "{size:>11}  {time:<19}  ")?;
+        }
+        match entry {
+            Entry::File(_) => writeln!(output, "{name}")?,
+            Entry::Prefix(_) => writeln!(output, "{FOLDER}{name}{FOLDER:#}")?,
+        }
+        Ok(())
+    }
+}
+
+/// When a file was made, to the second.
+fn time(file: &File) -> String {
+    let Some(time) = &file.create_time else { return String::new() };
+    time.to_string().chars().take(19).map(|c| if c == 'T' { ' ' } else { c }).collect()
+}

@@ -1,0 +1,57 @@
+//! `sluice mv`: another name for a file.
+
+use clap::Args;
+use sluice_sdk::FileChange;
+
+use crate::{
+    exit::Exit,
+    failure::Failure,
+    remote::RemoteArguments,
+    remote_file::{FileView, resolve},
+    summary::print_json,
+    terminal,
+};
+
+#[derive(Debug, Args)]
+pub(crate) struct RenameArguments {
+    /// Name or id of the file
+    #[arg(value_name = "NAME|ID")]
+    file: String,
+    /// Its new name; with a / at the end, the folder to move it to
+    #[arg(value_name = "NEW NAME")]
+    new_name: String,
+    /// Print the file as JSON
+    #[arg(long)]
+    json: bool,
+    /// Print nothing
+    #[arg(short, long)]
+    quiet: bool,
+    #[command(flatten)]
+    remote: RemoteArguments,
+}
+
+impl RenameArguments {
+    pub(crate) async fn run(self) -> Result<Exit, Failure> {
+        let client = self.remote.connect().await?;
+        let file = resolve(&client, &self.file).await?;
+        let last_segment = file.name.rsplit('/').next().unwrap_or_default();
+        let name = match self.new_name.strip_suffix('/') {
+            Some("") => last_segment.to_owned(),
+            Some(folder) => format!("{folder}/{last_segment}"),
+            None => self.new_name,
+        };
+        let change = FileChange::default().name(&name).if_etag(&file.etag);
+        let renamed = client.update(&file.id, change).await;
+        let renamed = renamed.map_err(|error| {
+            let failure = Failure::from(error).about(&name);
+            // The hint for uploads names options that this command lacks.
+            Failure { hint: None, ..failure }
+        })?;
+        if self.json {
+            print_json(&FileView::from(&renamed))?;
+        } else if !self.quiet {
+            terminal::note(&format!("{} is now {}", file.name, renamed.name));
+        }
+        Ok(Exit::Success)
+    }
+}

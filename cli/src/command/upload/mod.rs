@@ -1,0 +1,157 @@
+//! `sluice upload`: files, folders and standard input.
+
+mod collect;
+mod journal;
+mod transfer;
+
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
+
+use clap::{Args, ValueEnum, value_parser};
+use futures::{StreamExt, stream};
+use sluice_sdk::OnConflict;
+
+use self::{
+    collect::{Collected, Naming},
+    journal::Journal,
+    transfer::{Outcome, Uploader},
+};
+use crate::{
+    exit::Exit,
+    failure::Failure,
+    interrupt,
+    progress::{Board, ProgressMode},
+    remote::RemoteArguments,
+    summary::{Event, Summary, Transferred},
+    terminal, units,
+};
+
+/// Files in flight.
+const PARALLEL: usize = 8;
+
+#[derive(Debug, Args)]
+pub(crate) struct UploadArguments {
+    /// Files or folders; - is standard input
+    #[arg(value_name = "PATH", required = true)]
+    paths: Vec<PathBuf>,
+    /// Name of the file on the server [default: as it is called here]
+    #[arg(short, long)]
+    name: Option<String>,
+    /// Folder on the server to put everything into
+    #[arg(short, long, value_name = "FOLDER", conflicts_with = "name")]
+    prefix: Option<String>,
+    /// Upload folders with everything in them
+    #[arg(short, long)]
+    recursive: bool,
+    /// What to do when a file of that name is there with other content
+    #[arg(long, value_name = "CHOICE", default_value = "fail")]
+    on_conflict: ConflictChoice,
+    /// Content type [default: by the name's extension]
+    #[arg(long, value_name = "TYPE")]
+    content_type: Option<String>,
+    /// A label for the files; may be repeated
+    #[arg(long, value_name = "KEY=VALUE", value_parser = key_and_value)]
+    metadata: Vec<(String, String)>,
+    /// Size of parts, a power of two; small ones lose less on slow links [default: by size]
+    #[arg(long, value_name = "SIZE", value_parser = units::parse_bytes)]
+    part_size: Option<u64>,
+    /// Parallel streams for each large file
+    #[arg(long, value_name = "COUNT", default_value_t = 4, value_parser = value_parser!(u16).range(1..=64))]
+    streams: u16,
+    /// Begin anew and keep no record to go on from
+    #[arg(long)]
+    no_resume: bool,
+    /// Print one JSON object for each event
+    #[arg(long)]
+    json: bool,
+    /// Print nothing but errors
+    #[arg(short, long)]
+    quiet: bool,
+    /// How to show progress
+    #[arg(long, value_name = "LOOK", default_value = "auto")]
+    progress: ProgressMode,
+    #[command(flatten)]
+    remote: RemoteArguments,
+}
+
+/// What `--on-conflict` takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum ConflictChoice {
+    /// Leave it and fail
+    Fail,
+    /// Replace it
+    Replace,
+}
+
+impl UploadArguments {
+    pub(crate) async fn run(self) -> Result<Exit, Failure> {
+        let naming = Naming { name: self.name.as_deref(), prefix: self.prefix.as_deref() };
+        let Collected { items, problems } = collect::collect(&self.paths, naming, self.recursive)?;
+        let client = self.remote.connect().await?;
+        let sizes: Vec<_> = items.iter().map(collect::Item::size).collect();
+        let board = Arc::new(Board::new(self.progress_mode(), &sizes));
+        let stop = interrupt::token();
+        let uploader = Uploader {
+            client: &client,
+            arguments: &self,
+            journal: self.journal(),
+            board: board.clone(),
+            stop: stop.clone(),
+        };
+
+        let mut summary = Summary::new("uploaded", self.json, self.quiet);
+        for (name, problem) in &problems {
+            board.print(|| terminal::failure(problem));
+            summary.failed(name, problem)?;
+        }
+        let uploads = stream::iter(&items).map(async |item| (item, uploader.upload(item).await));
+        let mut uploads = uploads.buffer_unordered(PARALLEL);
+        while let Some((item, outcome)) = uploads.next().await {
+            match outcome {
+                Ok(Outcome::Uploaded(uploaded)) => {
+                    let file = Transferred::new(&uploaded.file, &uploaded.statistics, None);
+                    summary.transferred(&Event::Uploaded(file))?;
+                }
+                Ok(Outcome::AlreadyThere(file)) => summary.skipped(&file)?,
+                Ok(Outcome::NotTried) => {}
+                Err(failure) => {
+                    board.print(|| terminal::failure(&failure));
+                    summary.failed(&item.name, &failure)?;
+                    if failure.exit.concerns_all_files() {
+                        stop.cancel();
+                    }
+                }
+            }
+        }
+        board.finish();
+        summary.finish(board.elapsed())
+    }
+
+    fn progress_mode(&self) -> ProgressMode {
+        match self.progress {
+            _ if self.quiet => ProgressMode::None,
+            mode => mode,
+        }
+    }
+
+    fn journal(&self) -> Option<Journal> {
+        if self.no_resume { None } else { Journal::open(&self.remote.endpoint()) }
+    }
+
+    fn labels(&self) -> BTreeMap<String, String> {
+        self.metadata.iter().cloned().collect()
+    }
+}
+
+impl From<ConflictChoice> for OnConflict {
+    fn from(choice: ConflictChoice) -> Self {
+        match choice {
+            ConflictChoice::Fail => Self::Fail,
+            ConflictChoice::Replace => Self::Replace,
+        }
+    }
+}
+
+fn key_and_value(text: &str) -> Result<(String, String), String> {
+    let (key, value) = text.split_once('=').ok_or("a label looks like KEY=VALUE")?;
+    Ok((key.to_owned(), value.to_owned()))
+}

@@ -1,0 +1,301 @@
+//! The upload of one file: new, resumed, or found to be there already.
+
+use std::{
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+};
+
+use sluice_domain::DEFAULT_PART_SIZE;
+use sluice_sdk::{
+    CancellationToken, Client, Error, File, Kind, Progress, Reason, Source, UploadOptions, Uploaded,
+};
+use uuid::Uuid;
+
+use super::{
+    ConflictChoice, UploadArguments,
+    collect::{Item, Origin},
+    journal::{Entry, Journal, Terms},
+};
+use crate::{
+    failure::Failure,
+    local_file::has_content_of,
+    progress::{Board, Row},
+    terminal, units,
+};
+
+/// What all uploads of a command share.
+pub(super) struct Uploader<'a> {
+    pub(super) client: &'a Client,
+    pub(super) arguments: &'a UploadArguments,
+    pub(super) journal: Option<Journal>,
+    pub(super) board: Arc<Board>,
+    pub(super) stop: CancellationToken,
+}
+
+/// What became of one file.
+pub(super) enum Outcome {
+    Uploaded(Uploaded),
+    /// The server has a file of this name and content.
+    AlreadyThere(File),
+    /// The command was stopped before.
+    NotTried,
+}
+
+impl Uploader<'_> {
+    pub(super) async fn upload(&self, item: &Item) -> Result<Outcome, Failure> {
+        if self.stop.is_cancelled() {
+            return Ok(Outcome::NotTried);
+        }
+        let row = Arc::new(self.board.row(&item.name, item.size()));
+        let sent = match &item.origin {
+            Origin::File { path, .. } => self.upload_file(item, path, &row).await,
+            Origin::Pipe(path) => self.upload_stream(item, Source::path(path), &row).await,
+            Origin::StandardInput => {
+                self.upload_stream(item, Source::reader(tokio::io::stdin()), &row).await
+            }
+        };
+        let error = match sent {
+            Ok(uploaded) => {
+                row.done(uploaded.statistics.size);
+                return Ok(Outcome::Uploaded(uploaded));
+            }
+            Err(failed) => failed,
+        };
+        if let Some(file) = self.same_file(item, &error).await {
+            row.done(file.size.cast_unsigned());
+            return Ok(Outcome::AlreadyThere(file));
+        }
+        Err(Failure::from(error).about(&item.name))
+    }
+
+    async fn upload_stream(
+        &self,
+        item: &Item,
+        source: Source,
+        row: &Arc<Row>,
+    ) -> Result<Uploaded, Error> {
+        let request_id = Uuid::now_v7().to_string();
+        let terms = self.terms(&item.name);
+        let row = row.clone();
+        let options = self.options(item, &terms, &request_id);
+        self.client.upload(source, options.on_progress(move |progress| row.update(progress))).await
+    }
+
+    /// Uploads a file, or goes on with what an earlier run began.
+    async fn upload_file(
+        &self,
+        item: &Item,
+        path: &Path,
+        row: &Arc<Row>,
+    ) -> Result<Uploaded, Error> {
+        let entry = self.entry(item);
+        let earlier = entry.as_ref().and_then(Entry::load);
+        let terms = self.terms(&item.name);
+        let source = || Source::path(path);
+
+        if let (Some(entry), Some(record)) = (&entry, &earlier)
+            && let Some(upload_id) = &record.upload_id
+        {
+            let follow = self.follow(item, row, Some(entry), &record.terms, &record.request_id);
+            let options = self.options(item, &terms, &record.request_id).on_progress(follow.call());
+            let resumed = self.client.resume(upload_id, source(), options).await;
+            match resumed {
+                Err(error) if is_over(&error) => {
+                    let why = error.message();
+                    self.tell(|| terminal::note(&format!("{}: starting anew: {why}", item.name)));
+                    entry.forget();
+                }
+                done => return self.conclude(entry, follow, done),
+            }
+        }
+
+        // The server may know the request without this side knowing the answer.
+        let request_id = earlier
+            .filter(|record| record.upload_id.is_none() && record.terms == terms)
+            .map_or_else(|| Uuid::now_v7().to_string(), |record| record.request_id);
+        if let Some(entry) = &entry
+            && let Err(error) = entry.save(&terms, &request_id, None)
+        {
+            let warning = format!("{}: this upload cannot be resumed later: {error}", item.name);
+            self.tell(|| terminal::warning(&warning));
+        }
+        let follow = self.follow(item, row, entry.as_ref(), &terms, &request_id);
+        let options = self.options(item, &terms, &request_id).on_progress(follow.call());
+        let done = self.client.upload(source(), options).await;
+        match &entry {
+            Some(entry) => self.conclude(entry, follow, done),
+            None => done,
+        }
+    }
+
+    /// Forgets what is over, and says how to go on with what is not.
+    fn conclude(
+        &self,
+        entry: &Entry,
+        follow: Follow,
+        done: Result<Uploaded, Error>,
+    ) -> Result<Uploaded, Error> {
+        match &done {
+            Ok(_) => entry.forget(),
+            Err(error) if error.upload_id().is_none() || is_over(error) => entry.forget(),
+            Err(_) => {
+                let (kept, size) = (follow.persisted.load(Ordering::Relaxed), follow.size);
+                let kept = format!(
+                    "{}: {} % ({} of {}) are on the server; the same command goes on from there",
+                    follow.name,
+                    units::percent(kept, size),
+                    units::bytes(kept),
+                    units::bytes(size)
+                );
+                self.tell(|| terminal::note(&kept));
+            }
+        }
+        done
+    }
+
+    /// The file that is in the way, if it is the same.
+    async fn same_file(&self, item: &Item, error: &Error) -> Option<File> {
+        let (Origin::File { path, .. }, Some(Reason::FileExists)) = (&item.origin, error.reason())
+        else {
+            return None;
+        };
+        let file = self.client.get(error.metadata().get("file_id")?).await.ok()?;
+        let same = file.name == item.name && has_content_of(path, &file).await;
+        if same && let Some(upload_id) = error.upload_id() {
+            // What was sent in the meantime is of no use.
+            let _ = self.client.cancel_upload(upload_id).await;
+            if let Some(entry) = self.entry(item) {
+                entry.forget();
+            }
+        }
+        same.then_some(file)
+    }
+
+    /// Where a file that is worth it is remembered.
+    fn entry(&self, item: &Item) -> Option<Entry> {
+        let Origin::File { path, size, modified } = &item.origin else { return None };
+        let in_parts = *size > self.arguments.part_size.unwrap_or(DEFAULT_PART_SIZE);
+        let journal = self.journal.as_ref().filter(|_| in_parts)?;
+        journal.entry(path, &item.name, *size, (*modified)?)
+    }
+
+    fn terms(&self, name: &str) -> Terms {
+        let content_type = self.arguments.content_type.clone();
+        Terms {
+            content_type: content_type.unwrap_or_else(|| {
+                mime_guess::from_path(name).first_raw().unwrap_or_default().to_owned()
+            }),
+            metadata: self.arguments.labels(),
+            part_size: self.arguments.part_size,
+            replace: self.arguments.on_conflict == ConflictChoice::Replace,
+        }
+    }
+
+    fn options(&self, item: &Item, terms: &Terms, request_id: &str) -> UploadOptions {
+        let options = UploadOptions::new()
+            .name(&item.name)
+            .content_type(&terms.content_type)
+            .metadata(terms.metadata.clone())
+            .on_conflict(self.arguments.on_conflict.into())
+            .streams(self.arguments.streams.into())
+            .request_id(request_id)
+            .cancel(self.stop.clone());
+        match terms.part_size {
+            Some(part_size) => options.part_size(part_size),
+            None => options,
+        }
+    }
+
+    fn follow(
+        &self,
+        item: &Item,
+        row: &Arc<Row>,
+        entry: Option<&Entry>,
+        terms: &Terms,
+        request_id: &str,
+    ) -> Follow {
+        Follow {
+            name: item.name.clone(),
+            size: item.size().unwrap_or(0),
+            row: row.clone(),
+            board: (!self.arguments.quiet).then(|| self.board.clone()),
+            record: entry.map(|entry| (entry.clone(), terms.clone(), request_id.to_owned())),
+            opened: Arc::default(),
+            persisted: Arc::default(),
+        }
+    }
+
+    fn tell(&self, print: impl FnOnce()) {
+        if !self.arguments.quiet {
+            self.board.print(print);
+        }
+    }
+}
+
+/// What happens with the progress of one file.
+#[derive(Clone)]
+struct Follow {
+    name: String,
+    size: u64,
+    row: Arc<Row>,
+    /// Absent if nothing shall be said.
+    board: Option<Arc<Board>>,
+    record: Option<(Entry, Terms, String)>,
+    opened: Arc<AtomicBool>,
+    persisted: Arc<AtomicU64>,
+}
+
+impl Follow {
+    fn call(&self) -> impl Fn(&Progress) + Send + Sync + use<> {
+        let this = self.clone();
+        move |progress| {
+            if let Some(upload_id) = &progress.upload_id
+                && !this.opened.swap(true, Ordering::Relaxed)
+            {
+                this.opened(upload_id, progress);
+            }
+            this.persisted.store(progress.persisted, Ordering::Relaxed);
+            this.row.update(progress);
+        }
+    }
+
+    /// The server knows the upload; nothing was sent by this run yet.
+    fn opened(&self, upload_id: &str, progress: &Progress) {
+        if let Some((entry, terms, request_id)) = &self.record {
+            // Without it, the request id finds the upload as well.
+            let _ = entry.save(terms, request_id, Some(upload_id));
+        }
+        if progress.resumed == 0 {
+            return;
+        }
+        self.row.resumed(progress.resumed);
+        if let Some(board) = &self.board {
+            let resuming = format!(
+                "resuming {} at {} % ({} of {} are there)",
+                self.name,
+                units::percent(progress.resumed, self.size),
+                units::bytes(progress.resumed),
+                units::bytes(self.size)
+            );
+            board.print(|| terminal::note(&resuming));
+        }
+    }
+}
+
+/// Whether the upload that was begun cannot be gone on with.
+fn is_over(error: &Error) -> bool {
+    error.kind() == Kind::SourceChanged
+        || matches!(
+            error.reason(),
+            Some(
+                Reason::UploadNotFound
+                    | Reason::UploadExpired
+                    | Reason::UploadNotActive
+                    | Reason::RequestIdReused
+                    | Reason::ContentConflict
+            )
+        )
+}

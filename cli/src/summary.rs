@@ -1,0 +1,238 @@
+//! What became of each file, and of all together: events for programs on
+//! standard output, one line for people on standard error.
+
+use std::{io::Write, time::Duration};
+
+use serde::Serialize;
+use sluice_sdk::{File, Statistics};
+
+use crate::{exit::Exit, failure::Failure, terminal, units};
+
+/// One line of `--json`.
+#[derive(Debug, Serialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub(crate) enum Event<'a> {
+    /// A file was uploaded.
+    Uploaded(Transferred<'a>),
+    /// A file was downloaded.
+    Downloaded(Transferred<'a>),
+    /// A file was there already, with the same content.
+    Skipped {
+        /// Name of the file.
+        name: &'a str,
+        /// Id of the file.
+        file_id: &'a str,
+        /// Size in bytes.
+        size: u64,
+    },
+    /// A file was deleted.
+    Removed {
+        /// Name of the file.
+        name: &'a str,
+        /// Id of the file.
+        file_id: &'a str,
+    },
+    /// It did not go well.
+    Failed {
+        /// Name of the file, or what the command line called it.
+        name: &'a str,
+        /// What happened.
+        message: &'a str,
+        /// The exit code that this failure has.
+        code: u8,
+    },
+    /// The last line.
+    Summary(&'a Totals),
+}
+
+/// A file that went over the network.
+#[derive(Debug, Serialize)]
+pub(crate) struct Transferred<'a> {
+    name: &'a str,
+    file_id: &'a str,
+    size: u64,
+    crc32c: Option<String>,
+    blake3: Option<String>,
+    bytes_sent: u64,
+    bytes_resent: u64,
+    bytes_resumed: u64,
+    seconds: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    path: Option<String>,
+}
+
+impl<'a> Transferred<'a> {
+    pub(crate) fn new(file: &'a File, statistics: &Statistics, path: Option<String>) -> Self {
+        let checksums = file.checksums.as_ref();
+        Self {
+            name: &file.name,
+            file_id: &file.id,
+            size: statistics.size,
+            crc32c: checksums.and_then(|sums| sums.crc32c).map(|crc| format!("{crc:08x}")),
+            blake3: checksums
+                .filter(|sums| !sums.blake3.is_empty())
+                .map(|sums| hex::encode(&sums.blake3)),
+            bytes_sent: statistics.sent,
+            bytes_resent: statistics.resent,
+            bytes_resumed: statistics.resumed,
+            seconds: statistics.elapsed.as_secs_f64(),
+            path,
+        }
+    }
+}
+
+/// All files of a command together.
+#[derive(Debug, Default, Serialize)]
+pub(crate) struct Totals {
+    files: usize,
+    skipped: usize,
+    failed: usize,
+    bytes: u64,
+    bytes_sent: u64,
+    bytes_resent: u64,
+    bytes_resumed: u64,
+    seconds: f64,
+}
+
+/// Collects what becomes of the files of one command.
+pub(crate) struct Summary {
+    verb: &'static str,
+    json: bool,
+    quiet: bool,
+    totals: Totals,
+    failures: Vec<Exit>,
+    /// The only file, as it is told about.
+    only: Option<String>,
+}
+
+impl Summary {
+    /// `verb` is what happened to the files: `uploaded`.
+    pub(crate) fn new(verb: &'static str, json: bool, quiet: bool) -> Self {
+        Self { verb, json, quiet, totals: Totals::default(), failures: Vec::new(), only: None }
+    }
+
+    pub(crate) fn transferred(&mut self, event: &Event<'_>) -> Result<(), Failure> {
+        if let Event::Uploaded(file) | Event::Downloaded(file) = event {
+            self.totals.files += 1;
+            self.totals.bytes += file.size;
+            self.totals.bytes_sent += file.bytes_sent;
+            self.totals.bytes_resent += file.bytes_resent;
+            self.totals.bytes_resumed += file.bytes_resumed;
+            self.only = Some(file.name.to_owned()).filter(|_| self.totals.files == 1);
+        }
+        self.event(event)
+    }
+
+    pub(crate) fn skipped(&mut self, file: &File) -> Result<(), Failure> {
+        self.totals.skipped += 1;
+        let size = file.size.cast_unsigned();
+        self.event(&Event::Skipped { name: &file.name, file_id: &file.id, size })
+    }
+
+    pub(crate) fn removed(&mut self, file: &File) -> Result<(), Failure> {
+        self.totals.files += 1;
+        self.totals.bytes += file.size.cast_unsigned();
+        self.only = Some(file.name.clone()).filter(|_| self.totals.files == 1);
+        self.event(&Event::Removed { name: &file.name, file_id: &file.id })
+    }
+
+    /// Notes a failure; the caller shows it to people.
+    pub(crate) fn failed(&mut self, name: &str, failure: &Failure) -> Result<(), Failure> {
+        self.totals.failed += 1;
+        self.failures.push(failure.exit);
+        let code = failure.exit as u8;
+        self.event(&Event::Failed { name, message: &failure.message, code })
+    }
+
+    /// Tells about all files and answers how the process ends.
+    pub(crate) fn finish(mut self, elapsed: Duration) -> Result<Exit, Failure> {
+        self.totals.seconds = elapsed.as_secs_f64();
+        self.event(&Event::Summary(&self.totals))?;
+        if !self.quiet && !self.json {
+            terminal::note(&self.line(elapsed));
+        }
+        Ok(Exit::of_many(&self.failures, self.totals.files + self.totals.skipped))
+    }
+
+    fn event(&self, event: &Event<'_>) -> Result<(), Failure> {
+        if self.json { print_json(event) } else { Ok(()) }
+    }
+
+    fn line(&self, elapsed: Duration) -> String {
+        let totals = &self.totals;
+        let what = match &self.only {
+            Some(name) => name.clone(),
+            None => units::count(totals.files, "file"),
+        };
+        let mut line = format!("{} {what}: {}", self.verb, units::bytes(totals.bytes));
+        if totals.bytes_sent > 0 {
+            let (time, rate) = (units::seconds(elapsed), units::rate(totals.bytes_sent, elapsed));
+            line += &format!(" in {time}, {rate}");
+        }
+        for (bytes, what) in [
+            (totals.bytes_resumed, "were there from before"),
+            (totals.bytes_resent, "were sent again"),
+        ] {
+            if bytes > 0 {
+                line += &format!("; {} {what}", units::bytes(bytes));
+            }
+        }
+        for (files, what) in
+            [(totals.skipped, "already there with the same content"), (totals.failed, "failed")]
+        {
+            if files > 0 {
+                line += &format!("; {files} {what}");
+            }
+        }
+        line
+    }
+}
+
+/// Prints one line for programs.
+pub(crate) fn print_json(value: &impl Serialize) -> Result<(), Failure> {
+    let mut output = std::io::stdout().lock();
+    serde_json::to_writer(&mut output, value).map_err(std::io::Error::from)?;
+    writeln!(output)?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file() -> File {
+        File { id: "file_1".into(), name: "a/b.txt".into(), size: 7, ..File::default() }
+    }
+
+    #[test]
+    fn events_are_flat_and_tagged() {
+        let file = file();
+        let mut statistics = Statistics::default();
+        statistics.size = 7;
+        let event = Event::Uploaded(Transferred::new(&file, &statistics, None));
+        let json = serde_json::to_value(&event).unwrap();
+        assert_eq!(json["event"], "uploaded");
+        assert_eq!(json["name"], "a/b.txt");
+        assert_eq!(json["size"], 7);
+        assert_eq!(json["bytes_resent"], 0);
+        let json = serde_json::to_value(Event::Summary(&Totals::default())).unwrap();
+        assert_eq!((&json["event"], &json["files"]), (&"summary".into(), &0.into()));
+    }
+
+    #[test]
+    fn the_last_line_says_only_what_happened() {
+        let mut summary = Summary::new("uploaded", false, false);
+        summary.totals = Totals {
+            files: 3,
+            failed: 1,
+            bytes: 2048,
+            bytes_sent: 2048,
+            bytes_resent: 1024,
+            ..Totals::default()
+        };
+        assert_eq!(
+            summary.line(Duration::from_secs(1)),
+            "uploaded 3 files: 2.00 KiB in 1.00 s, 2.00 KiB/s; 1.00 KiB were sent again; 1 failed"
+        );
+    }
+}
