@@ -5,9 +5,11 @@ use std::{future::Future, io::Write, net::SocketAddr, path::PathBuf, sync::Arc, 
 use axum::middleware;
 use secrecy::ExposeSecret;
 use tokio::net::TcpListener;
-use tokio_stream::wrappers::TcpListenerStream;
 use tokio_util::sync::CancellationToken;
-use tonic::{service::Routes, transport::Server};
+use tonic::{
+    service::Routes,
+    transport::{Server, server::TcpIncoming},
+};
 
 use crate::{
     adapters::{
@@ -119,7 +121,6 @@ pub async fn run(
     let routes = routes(&context, &health, readiness.clone());
     let server = Server::builder()
         .accept_http1(true)
-        .tcp_nodelay(true)
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
         .max_frame_size(MAX_HTTP2_FRAME)
@@ -130,7 +131,9 @@ pub async fn run(
         .http2_keepalive_timeout(Some(KEEPALIVE))
         .add_routes(routes)
         .serve_with_incoming_shutdown(
-            TcpListenerStream::new(listener),
+            // Without it, small frames such as window updates wait for the
+            // peer's delayed acknowledgement: 40 ms for each part.
+            TcpIncoming::from(listener).with_nodelay(Some(true)),
             stopping.clone().cancelled_owned(),
         );
     let mut server = std::pin::pin!(server);
