@@ -36,14 +36,13 @@ pub(crate) enum Exit {
 impl Exit {
     /// Whether there is no point in going on with other files.
     pub(crate) fn concerns_all_files(self) -> bool {
-        matches!(self, Self::Temporary | Self::Full | Self::Denied | Self::Interrupted)
+        matches!(self, Self::Temporary | Self::Full | Self::Denied)
     }
 
     /// How the process ends after several files, of which some went well.
     pub(crate) fn of_many(failures: &[Self], successes: usize) -> Self {
         match failures {
             [] => Self::Success,
-            _ if failures.contains(&Self::Interrupted) => Self::Interrupted,
             [first, rest @ ..] if successes == 0 && rest.iter().all(|exit| exit == first) => *first,
             _ => Self::Partial,
         }
@@ -195,7 +194,7 @@ mod tests {
 
     #[test]
     fn many_files_end_as_one_number() {
-        use Exit::{Denied, Interrupted, Partial, Refused, Success};
+        use Exit::{Denied, Partial, Refused, Success};
         for (failures, successes, exit) in [
             (&[][..], 3, Success),
             (&[][..], 0, Success),
@@ -203,7 +202,6 @@ mod tests {
             (&[Refused, Refused][..], 0, Refused),
             (&[Refused, Denied][..], 0, Partial),
             (&[Refused][..], 1, Partial),
-            (&[Refused, Interrupted][..], 1, Interrupted),
         ] {
             assert_eq!(Exit::of_many(failures, successes), exit);
         }

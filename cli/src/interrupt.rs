@@ -4,7 +4,8 @@ use sluice_sdk::CancellationToken;
 
 use crate::exit::Exit;
 
-/// A token that is cancelled when the person, or the system, asks to stop.
+/// A token that is cancelled when the person, or the system, asks to stop, and
+/// for no other reason.
 pub(crate) fn token() -> CancellationToken {
     let token = CancellationToken::new();
     let stop = token.clone();

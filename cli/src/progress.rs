@@ -4,7 +4,7 @@
 use std::{
     io::{self, IsTerminal},
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
@@ -22,20 +22,20 @@ const LINE_INTERVAL: Duration = Duration::from_secs(2);
 /// A file that is done in less time needs no bar of its own.
 const BAR_FROM: u64 = 8 * 1024 * 1024;
 
-const FILE_BAR: &str = "{prefix:26} [{bar:24.cyan}] {percent:>3}% {binary_bytes:>11} {binary_bytes_per_sec:>13} {eta:>4}";
-const TOTAL_BAR: &str = "{prefix:26.bold} [{bar:24.green}] {percent:>3}% {binary_bytes:>11} {binary_bytes_per_sec:>13} {eta:>4}";
+const FILE_BAR: &str = "{prefix:26} [{wide_bar:.cyan}] {percent:>3}% {binary_bytes:>11} \
+                        {binary_bytes_per_sec:>13} {eta:>4}";
+const TOTAL_BAR: &str = "{prefix:26.bold} [{wide_bar:.green}] {percent:>3}% {binary_bytes:>11} \
+                         {binary_bytes_per_sec:>13} {eta:>4}";
 const UNKNOWN_SIZE: &str = "{prefix:26} {spinner} {binary_bytes:>11} {binary_bytes_per_sec:>13}";
+const TROUBLE: &str = "{prefix:26} {binary_bytes:>11}  {wide_msg:.yellow}";
 
 /// What `--progress` takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum ProgressMode {
-    /// Bars on a terminal, plain lines elsewhere
+    // Without comments for the help, which shows them on lines of their own.
     Auto,
-    /// Bars
     Bar,
-    /// A line every two seconds
     Plain,
-    /// Nothing
     None,
 }
 
@@ -61,6 +61,8 @@ struct Totals {
     there: AtomicU64,
     /// What was there before the command began.
     resumed: AtomicU64,
+    /// Why something does not move.
+    trouble: Mutex<Option<String>>,
 }
 
 impl Board {
@@ -97,7 +99,7 @@ impl Board {
             }
             _ => None,
         };
-        Row { board: self.clone(), bar, position: AtomicU64::new(0) }
+        Row { board: self.clone(), bar, position: AtomicU64::new(0), trouble: Mutex::default() }
     }
 
     /// Prints above the bars.
@@ -143,6 +145,8 @@ pub(crate) struct Row {
     board: Arc<Board>,
     bar: Option<ProgressBar>,
     position: AtomicU64,
+    /// What is shown of [`Progress::trouble`].
+    trouble: Mutex<Option<String>>,
 }
 
 impl Row {
@@ -154,6 +158,25 @@ impl Row {
                 bar.set_length(total);
             }
             bar.set_position(progress.position());
+        }
+        let mut trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
+        if *trouble != progress.trouble {
+            trouble.clone_from(&progress.trouble);
+            self.show_trouble(progress);
+        }
+    }
+
+    fn show_trouble(&self, progress: &Progress) {
+        let totals = &self.board.totals;
+        totals.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&progress.trouble);
+        let Some(bar) = &self.bar else { return };
+        match (&progress.trouble, progress.total) {
+            (Some(trouble), _) => {
+                bar.set_style(style(TROUBLE));
+                bar.set_message(format!("waiting: {trouble}"));
+            }
+            (None, Some(_)) => bar.set_style(style(FILE_BAR)),
+            (None, None) => bar.set_style(style(UNKNOWN_SIZE)),
         }
     }
 
@@ -219,7 +242,10 @@ impl Totals {
             ),
             None => units::bytes(there).to_string(),
         };
-        format!("{files}{bytes}, {}", units::rate(sent, elapsed))
+        let trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
+        let trouble = trouble.iter().map(|trouble| format!("; waiting: {trouble}"));
+        let trouble: String = trouble.collect();
+        format!("{files}{bytes}, {}{trouble}", units::rate(sent, elapsed))
     }
 }
 
@@ -258,7 +284,7 @@ mod tests {
 
     #[test]
     fn templates_are_valid() {
-        for template in [FILE_BAR, TOTAL_BAR, UNKNOWN_SIZE] {
+        for template in [FILE_BAR, TOTAL_BAR, UNKNOWN_SIZE, TROUBLE] {
             assert!(ProgressStyle::with_template(template).is_ok(), "{template}");
         }
     }

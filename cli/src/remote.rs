@@ -58,7 +58,10 @@ impl RemoteArguments {
     /// A client of the server, which was reached.
     pub(crate) async fn connect(&self) -> Result<Client, Failure> {
         let endpoint = self.endpoint();
-        let client = Client::builder(&endpoint).api_key(self.api_key()?).build()?;
+        let builder = Client::builder(&endpoint);
+        // A wrong address is the first thing to mend.
+        builder.clone().build()?;
+        let client = builder.api_key(self.api_key()?).build()?;
         let reached = client.with_give_up_after(REACHABLE_WITHIN).capabilities().await;
         match reached {
             Ok(_) => Ok(client),

@@ -82,7 +82,10 @@ impl FileView<'_> {
     /// The fields that have a value, as lines for people.
     pub(crate) fn lines(&self) -> Vec<(&'static str, String)> {
         let given = |name, value: &Option<String>| value.clone().map(|value| (name, value));
-        let size = format!("{} ({} bytes)", crate::units::bytes(self.size), self.size);
+        let size = match self.size {
+            0..1024 => format!("{} bytes", self.size),
+            size => format!("{} ({size} bytes)", crate::units::bytes(size)),
+        };
         let mut lines = vec![
             ("name", self.name.to_owned()),
             ("id", self.file_id.to_owned()),

@@ -8,6 +8,9 @@ use sluice_sdk::{File, Statistics};
 
 use crate::{exit::Exit, failure::Failure, terminal, units};
 
+/// Less than this has no speed worth telling.
+const RATE_FROM: u64 = 1024 * 1024;
+
 /// One line of `--json`.
 #[derive(Debug, Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
@@ -87,6 +90,8 @@ pub(crate) struct Totals {
     files: usize,
     skipped: usize,
     failed: usize,
+    /// Not whole because the command was stopped.
+    stopped: usize,
     bytes: u64,
     bytes_sent: u64,
     bytes_resent: u64,
@@ -136,6 +141,11 @@ impl Summary {
         self.event(&Event::Removed { name: &file.name, file_id: &file.id })
     }
 
+    /// A file was not tried, or given up in its middle.
+    pub(crate) fn stopped(&mut self) {
+        self.totals.stopped += 1;
+    }
+
     /// Notes a failure; the caller shows it to people.
     pub(crate) fn failed(&mut self, name: &str, failure: &Failure) -> Result<(), Failure> {
         self.totals.failed += 1;
@@ -145,29 +155,44 @@ impl Summary {
     }
 
     /// Tells about all files and answers how the process ends.
-    pub(crate) fn finish(mut self, elapsed: Duration) -> Result<Exit, Failure> {
+    pub(crate) fn finish(mut self, elapsed: Duration, interrupted: bool) -> Result<Exit, Failure> {
         self.totals.seconds = elapsed.as_secs_f64();
         self.event(&Event::Summary(&self.totals))?;
-        if !self.quiet && !self.json {
-            terminal::note(&self.line(elapsed));
+        if !self.quiet && !self.json && !self.is_told_already() {
+            let interrupted = if interrupted { "interrupted: " } else { "" };
+            terminal::note(&format!("{interrupted}{}", self.line(elapsed)));
         }
-        Ok(Exit::of_many(&self.failures, self.totals.files + self.totals.skipped))
+        match interrupted {
+            true => Ok(Exit::Interrupted),
+            false => Ok(Exit::of_many(&self.failures, self.totals.files + self.totals.skipped)),
+        }
     }
 
     fn event(&self, event: &Event<'_>) -> Result<(), Failure> {
         if self.json { print_json(event) } else { Ok(()) }
     }
 
+    /// Whether an error message has said all there is.
+    fn is_told_already(&self) -> bool {
+        matches!(self.totals, Totals { files: 0, skipped: 0, failed: 1, stopped: 0, .. })
+    }
+
     fn line(&self, elapsed: Duration) -> String {
         let totals = &self.totals;
-        let what = match &self.only {
-            Some(name) => name.clone(),
-            None => units::count(totals.files, "file"),
+        let mut line = match &self.only {
+            _ if totals.files == 0 => format!("{} nothing", self.verb),
+            Some(name) => format!("{} {name}: {}", self.verb, units::bytes(totals.bytes)),
+            None => {
+                let files = units::count(totals.files, "file");
+                format!("{} {files}: {}", self.verb, units::bytes(totals.bytes))
+            }
         };
-        let mut line = format!("{} {what}: {}", self.verb, units::bytes(totals.bytes));
         if totals.bytes_sent > 0 {
-            let (time, rate) = (units::seconds(elapsed), units::rate(totals.bytes_sent, elapsed));
-            line += &format!(" in {time}, {rate}");
+            line += &format!(" in {}", units::seconds(elapsed));
+        }
+        // The speed of a few bytes is that of the round trip.
+        if totals.bytes_sent >= RATE_FROM {
+            line += &format!(", {}", units::rate(totals.bytes_sent, elapsed));
         }
         for (bytes, what) in [
             (totals.bytes_resumed, "were there from before"),
@@ -177,9 +202,11 @@ impl Summary {
                 line += &format!("; {} {what}", units::bytes(bytes));
             }
         }
-        for (files, what) in
-            [(totals.skipped, "already there with the same content"), (totals.failed, "failed")]
-        {
+        for (files, what) in [
+            (totals.skipped, "already there with the same content"),
+            (totals.failed, "failed"),
+            (totals.stopped, "not done"),
+        ] {
             if files > 0 {
                 line += &format!("; {files} {what}");
             }
@@ -225,14 +252,19 @@ mod tests {
         summary.totals = Totals {
             files: 3,
             failed: 1,
-            bytes: 2048,
-            bytes_sent: 2048,
+            bytes: 2 << 20,
+            bytes_sent: 2 << 20,
             bytes_resent: 1024,
             ..Totals::default()
         };
         assert_eq!(
             summary.line(Duration::from_secs(1)),
-            "uploaded 3 files: 2.00 KiB in 1.00 s, 2.00 KiB/s; 1.00 KiB were sent again; 1 failed"
+            "uploaded 3 files: 2.00 MiB in 1.00 s, 2.00 MiB/s; 1.00 KiB were sent again; 1 failed"
+        );
+        summary.totals = Totals { skipped: 2, ..Totals::default() };
+        assert_eq!(
+            summary.line(Duration::from_secs(1)),
+            "uploaded nothing; 2 already there with the same content"
         );
     }
 }

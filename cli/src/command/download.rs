@@ -7,7 +7,7 @@ use std::{
 
 use clap::Args;
 use futures::{StreamExt, stream};
-use sluice_sdk::{CancellationToken, Client, DownloadOptions, Downloaded, File};
+use sluice_sdk::{CancellationToken, Client, DownloadOptions, Downloaded, File, Kind};
 
 use super::{cat::write_to_output, remove::files_in};
 use crate::{
@@ -42,7 +42,7 @@ pub(crate) struct DownloadArguments {
     /// Print nothing but errors
     #[arg(short, long)]
     quiet: bool,
-    /// How to show progress
+    /// How to show progress: auto is bars on a terminal and plain lines elsewhere
     #[arg(long, value_name = "LOOK", default_value = "auto")]
     progress: ProgressMode,
     #[command(flatten)]
@@ -58,8 +58,8 @@ struct Item {
 enum Outcome {
     Downloaded(Box<Downloaded>),
     AlreadyHere,
-    /// The command was stopped before.
-    NotTried,
+    /// The command was stopped before it was whole.
+    Stopped,
 }
 
 impl DownloadArguments {
@@ -84,7 +84,8 @@ impl DownloadArguments {
         let sizes: Vec<_> = items.iter().map(|item| Some(item.file.size.cast_unsigned())).collect();
         let mode = if self.quiet { ProgressMode::None } else { self.progress };
         let board = Arc::new(Board::new(mode, &sizes));
-        let stop = interrupt::token();
+        let interrupted = interrupt::token();
+        let stop = interrupted.child_token();
         let downloads = stream::iter(&items)
             .map(async |item| (item, download(&client, item, &board, &stop).await));
         let mut downloads = downloads.buffer_unordered(PARALLEL);
@@ -96,7 +97,7 @@ impl DownloadArguments {
                     summary.transferred(&Event::Downloaded(file))?;
                 }
                 Ok(Outcome::AlreadyHere) => summary.skipped(&item.file)?,
-                Ok(Outcome::NotTried) => {}
+                Ok(Outcome::Stopped) => summary.stopped(),
                 Err(failure) => {
                     board.print(|| terminal::failure(&failure));
                     summary.failed(&item.file.name, &failure)?;
@@ -107,7 +108,7 @@ impl DownloadArguments {
             }
         }
         board.finish();
-        summary.finish(board.elapsed())
+        summary.finish(board.elapsed(), interrupted.is_cancelled())
     }
 
     async fn to_standard_output(&self, client: &Client) -> Result<Exit, Failure> {
@@ -150,7 +151,7 @@ async fn download(
     stop: &CancellationToken,
 ) -> Result<Outcome, Failure> {
     if stop.is_cancelled() {
-        return Ok(Outcome::NotTried);
+        return Ok(Outcome::Stopped);
     }
     let size = item.file.size.cast_unsigned();
     let row = Arc::new(board.row(&item.file.name, Some(size)));
@@ -173,6 +174,7 @@ async fn download(
             row.done(size);
             Ok(Outcome::Downloaded(Box::new(downloaded)))
         }
+        Err(error) if error.kind() == Kind::Cancelled => Ok(Outcome::Stopped),
         Err(error) => Err(Failure::from(error).about(&item.file.name)),
     }
 }

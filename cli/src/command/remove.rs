@@ -57,7 +57,7 @@ impl RemoveArguments {
                 }
             }
         }
-        summary.finish(started.elapsed())
+        summary.finish(started.elapsed(), false)
     }
 
     async fn remove(

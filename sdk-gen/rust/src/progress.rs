@@ -30,6 +30,9 @@ pub struct Progress {
     pub resent: u64,
     /// Bytes that were stored before this call began.
     pub resumed: u64,
+    /// Why nothing moves at the moment: the failure after which it is being
+    /// tried again.
+    pub trouble: Option<String>,
 }
 
 impl Progress {

@@ -7,10 +7,11 @@ use tokio::time::{self, Instant};
 
 use crate::{Error, Result};
 
-/// The first delay; doubled after each failure, with jitter.
+/// The first delay; doubled after each failure. Jitter adds up to as much
+/// again.
 const SHORTEST_DELAY: Duration = Duration::from_millis(100);
-/// The longest delay, unless the server asks for a longer one.
-const LONGEST_DELAY: Duration = Duration::from_secs(5);
+/// The longest delay, unless the server asks for a longer one: 5 s with jitter.
+const LONGEST_DELAY: Duration = Duration::from_millis(2500);
 
 /// One run of attempts at the same thing. The time that it may go without
 /// progress, not the number of attempts, decides when it gives up.

@@ -42,7 +42,7 @@ pub(crate) struct UploadArguments {
     /// Upload folders with everything in them
     #[arg(short, long)]
     recursive: bool,
-    /// What to do when a file of that name is there with other content
+    /// What to do when there is a file of that name with other content
     #[arg(long, value_name = "CHOICE", default_value = "fail")]
     on_conflict: ConflictChoice,
     /// Content type [default: by the name's extension]
@@ -66,7 +66,7 @@ pub(crate) struct UploadArguments {
     /// Print nothing but errors
     #[arg(short, long)]
     quiet: bool,
-    /// How to show progress
+    /// How to show progress: auto is bars on a terminal and plain lines elsewhere
     #[arg(long, value_name = "LOOK", default_value = "auto")]
     progress: ProgressMode,
     #[command(flatten)]
@@ -76,9 +76,8 @@ pub(crate) struct UploadArguments {
 /// What `--on-conflict` takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum ConflictChoice {
-    /// Leave it and fail
+    // Without comments for the help, which shows them on lines of their own.
     Fail,
-    /// Replace it
     Replace,
 }
 
@@ -89,7 +88,8 @@ impl UploadArguments {
         let client = self.remote.connect().await?;
         let sizes: Vec<_> = items.iter().map(collect::Item::size).collect();
         let board = Arc::new(Board::new(self.progress_mode(), &sizes));
-        let stop = interrupt::token();
+        let interrupted = interrupt::token();
+        let stop = interrupted.child_token();
         let uploader = Uploader {
             client: &client,
             arguments: &self,
@@ -112,7 +112,7 @@ impl UploadArguments {
                     summary.transferred(&Event::Uploaded(file))?;
                 }
                 Ok(Outcome::AlreadyThere(file)) => summary.skipped(&file)?,
-                Ok(Outcome::NotTried) => {}
+                Ok(Outcome::Stopped) => summary.stopped(),
                 Err(failure) => {
                     board.print(|| terminal::failure(&failure));
                     summary.failed(&item.name, &failure)?;
@@ -123,7 +123,7 @@ impl UploadArguments {
             }
         }
         board.finish();
-        summary.finish(board.elapsed())
+        summary.finish(board.elapsed(), interrupted.is_cancelled())
     }
 
     fn progress_mode(&self) -> ProgressMode {

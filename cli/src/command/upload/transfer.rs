@@ -4,8 +4,9 @@ use std::{
     path::Path,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicBool, Ordering},
     },
+    time::Duration,
 };
 
 use sluice_domain::DEFAULT_PART_SIZE;
@@ -40,14 +41,14 @@ pub(super) enum Outcome {
     Uploaded(Uploaded),
     /// The server has a file of this name and content.
     AlreadyThere(File),
-    /// The command was stopped before.
-    NotTried,
+    /// The command was stopped before it was whole.
+    Stopped,
 }
 
 impl Uploader<'_> {
     pub(super) async fn upload(&self, item: &Item) -> Result<Outcome, Failure> {
         if self.stop.is_cancelled() {
-            return Ok(Outcome::NotTried);
+            return Ok(Outcome::Stopped);
         }
         let row = Arc::new(self.board.row(&item.name, item.size()));
         let sent = match &item.origin {
@@ -67,6 +68,9 @@ impl Uploader<'_> {
         if let Some(file) = self.same_file(item, &error).await {
             row.done(file.size.cast_unsigned());
             return Ok(Outcome::AlreadyThere(file));
+        }
+        if error.kind() == Kind::Cancelled {
+            return Ok(Outcome::Stopped);
         }
         Err(Failure::from(error).about(&item.name))
     }
@@ -108,7 +112,7 @@ impl Uploader<'_> {
                     self.tell(|| terminal::note(&format!("{}: starting anew: {why}", item.name)));
                     entry.forget();
                 }
-                done => return self.conclude(entry, follow, done),
+                done => return self.conclude(entry, item, done).await,
             }
         }
 
@@ -126,34 +130,53 @@ impl Uploader<'_> {
         let options = self.options(item, &terms, &request_id).on_progress(follow.call());
         let done = self.client.upload(source(), options).await;
         match &entry {
-            Some(entry) => self.conclude(entry, follow, done),
+            Some(entry) => self.conclude(entry, item, done).await,
             None => done,
         }
     }
 
     /// Forgets what is over, and says how to go on with what is not.
-    fn conclude(
+    async fn conclude(
         &self,
         entry: &Entry,
-        follow: Follow,
+        item: &Item,
         done: Result<Uploaded, Error>,
     ) -> Result<Uploaded, Error> {
-        match &done {
-            Ok(_) => entry.forget(),
-            Err(error) if error.upload_id().is_none() || is_over(error) => entry.forget(),
-            Err(_) => {
-                let (kept, size) = (follow.persisted.load(Ordering::Relaxed), follow.size);
-                let kept = format!(
-                    "{}: {} % ({} of {}) are on the server; the same command goes on from there",
-                    follow.name,
+        let error = match &done {
+            Ok(_) => {
+                entry.forget();
+                return done;
+            }
+            Err(error) => error,
+        };
+        match error.upload_id() {
+            Some(upload_id) if error.kind() == Kind::Cancelled || error.is_transient() => {
+                let kept = self.kept(item, upload_id).await;
+                self.tell(|| terminal::note(&kept));
+            }
+            Some(_) if !is_over(error) => {}
+            _ => entry.forget(),
+        }
+        done
+    }
+
+    /// How much of a file there is to go on from.
+    async fn kept(&self, item: &Item, upload_id: &str) -> String {
+        let once = self.client.with_give_up_after(Duration::ZERO);
+        let kept = match once.get_upload(upload_id).await {
+            Ok(upload) => {
+                let kept = upload.persisted_bytes.cast_unsigned();
+                let size = item.size().unwrap_or(kept);
+                format!(
+                    "{} % ({} of {}) are on the server",
                     units::percent(kept, size),
                     units::bytes(kept),
                     units::bytes(size)
-                );
-                self.tell(|| terminal::note(&kept));
+                )
             }
-        }
-        done
+            Err(_) => "what the server has of it is kept".to_owned(),
+        };
+        format!("{}: {kept}; the same command goes on from there", item.name)
     }
 
     /// The file that is in the way, if it is the same.
@@ -224,7 +247,6 @@ impl Uploader<'_> {
             board: (!self.arguments.quiet).then(|| self.board.clone()),
             record: entry.map(|entry| (entry.clone(), terms.clone(), request_id.to_owned())),
             opened: Arc::default(),
-            persisted: Arc::default(),
         }
     }
 
@@ -245,7 +267,6 @@ struct Follow {
     board: Option<Arc<Board>>,
     record: Option<(Entry, Terms, String)>,
     opened: Arc<AtomicBool>,
-    persisted: Arc<AtomicU64>,
 }
 
 impl Follow {
@@ -257,7 +278,6 @@ impl Follow {
             {
                 this.opened(upload_id, progress);
             }
-            this.persisted.store(progress.persisted, Ordering::Relaxed);
             this.row.update(progress);
         }
     }

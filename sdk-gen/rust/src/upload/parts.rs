@@ -37,6 +37,7 @@ struct Ledger {
     sent: u64,
     resent: u64,
     resumed: u64,
+    trouble: Option<String>,
 }
 
 #[derive(Debug)]
@@ -92,6 +93,7 @@ impl Parts {
         let ledger = &mut *ledger;
         let before = ledger.sent_before.get(&part).copied().unwrap_or(0);
         ledger.sent += bytes;
+        ledger.trouble = None;
         // Unless the part was found persisted or given back in the meantime.
         let Some(taken) = ledger.taken.get_mut(&part).filter(|taken| taken.by == stream) else {
             return;
@@ -145,6 +147,11 @@ impl Parts {
         ledger.persisted = persisted.total();
     }
 
+    /// Something failed and will be tried again.
+    pub(super) fn trouble(&self, message: &str) {
+        self.lock().trouble = Some(message.to_owned());
+    }
+
     /// Whether there is a part to take.
     pub(super) fn has_missing(&self) -> bool {
         !self.lock().missing.is_empty()
@@ -169,6 +176,7 @@ impl Parts {
             sent: ledger.sent,
             resent: ledger.resent,
             resumed: ledger.resumed,
+            trouble: ledger.trouble.clone(),
         }
     }
 

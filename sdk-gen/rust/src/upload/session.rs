@@ -113,7 +113,10 @@ impl<'a> Session<'a> {
             let before = self.parts.progress().persisted;
             let (upload, error) = match self.send_stream(stream, connection).await {
                 Ok(upload) => (upload, Error::new(Kind::Transport, "the server kept nothing")),
-                Err(error) if error.is_transient() => (self.current().await?, error),
+                Err(error) if error.is_transient() => {
+                    self.parts.trouble(error.message());
+                    (self.current().await?, error)
+                }
                 Err(error) => return Err(error),
             };
             self.parts.settle(stream, &persisted_ranges(&upload));

@@ -157,6 +157,7 @@ impl Target {
             let (upload, error) = match answer {
                 Ok(upload) => (upload, Error::new(Kind::Transport, "the server kept nothing")),
                 Err(error) if error.is_transient() => {
+                    self.progress().trouble = Some(error.message().to_owned());
                     (self.client.get_upload(&self.upload_id).await?, error)
                 }
                 Err(error) => return Err(error),
@@ -189,6 +190,7 @@ impl Target {
             *sent.lock().unwrap_or_else(PoisonError::into_inner) += length;
             let mut progress = self.progress();
             progress.sent += length;
+            progress.trouble = None;
             progress.in_flight += length;
             frame.into_message()
         });

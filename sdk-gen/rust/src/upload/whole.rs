@@ -57,6 +57,7 @@ pub(super) async fn send(
             in_flight: tally.now,
             sent,
             resent: sent - tally.furthest.max(tally.now),
+            trouble: tally.trouble.clone(),
             ..Progress::default()
         }
     };
@@ -67,12 +68,13 @@ pub(super) async fn send(
             let counted = stream::iter(messages.clone()).inspect(move |message| {
                 let mut tally = counter.lock().unwrap_or_else(PoisonError::into_inner);
                 tally.now += content_length(message);
+                tally.trouble = None;
             });
             let error = match write_upload(client.any_connection(), counted).await {
                 Ok(answer) => return answer.file.ok_or_else(no_file),
                 Err(error) => error,
             };
-            tally.lock().unwrap_or_else(PoisonError::into_inner).next_attempt();
+            tally.lock().unwrap_or_else(PoisonError::into_inner).failed(&error);
             abandon(client, &error).await;
             attempts.wait_after(error).await?;
         }
@@ -92,10 +94,12 @@ struct Tally {
     furthest: u64,
     /// By this attempt.
     now: u64,
+    trouble: Option<String>,
 }
 
 impl Tally {
-    fn next_attempt(&mut self) {
+    fn failed(&mut self, error: &Error) {
+        self.trouble = Some(error.message().to_owned());
         self.before += self.now;
         self.furthest = self.furthest.max(self.now);
         self.now = 0;
