@@ -29,7 +29,6 @@ impl Tasks {
 
     /// Runs blocking work on a thread of its own kind. It runs to its end, even
     /// if the caller stops waiting.
-    #[expect(clippy::disallowed_methods, reason = "this is the tracked way to do it")]
     pub fn spawn_blocking<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,

@@ -138,7 +138,6 @@ impl FileService for Files {
     }
 }
 
-#[expect(clippy::result_large_err, reason = "tonic's own type")]
 fn file_id(text: &str) -> Result<FileId, Status> {
     FileId::parse(text, "file_id").map_err(status)
 }

@@ -223,7 +223,6 @@ impl UploadService for Uploads {
     }
 }
 
-#[expect(clippy::result_large_err, reason = "tonic's own type")]
 fn upload_id(text: &str) -> Result<UploadId, Status> {
     UploadId::parse(text, "upload_id").map_err(status)
 }

@@ -10,6 +10,7 @@ use super::{
     Database,
     database::Outcome,
     events::enqueue,
+    parts,
     rows::{self, FILE_COLUMNS, Sql},
 };
 use crate::ports::{Event, FileChange, FileOrder, FilePage, FilePosition, FileQuery, FileStore};
@@ -192,9 +193,7 @@ fn remove(connection: &Connection, file: &File) -> Outcome<()> {
 
 fn remove_bytes(connection: &Connection, file: &File) -> Outcome<()> {
     release_name(connection, file)?;
-    connection
-        .prepare_cached("DELETE FROM parts WHERE upload_id = ?")?
-        .execute(params![Sql(file.upload_id)])?;
+    parts::remove_all(connection, file.upload_id)?;
     enqueue(connection, &Event::DeleteBlob { upload_id: file.upload_id }, file.create_time)
 }
 

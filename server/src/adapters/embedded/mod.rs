@@ -10,9 +10,13 @@ pub mod disk;
 mod events;
 mod files;
 mod part_writer;
+mod parts;
 mod rows;
+mod schema;
 mod space;
+mod upload_records;
 mod uploads;
+mod writer;
 
 use std::io;
 

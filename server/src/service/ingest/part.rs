@@ -30,15 +30,17 @@ enum Sink {
 impl PartInProgress {
     /// Begins a part of an active upload. The record is read after the claim
     /// was won: whoever ends writers changes the record first and the claims
-    /// then, so this stream sees one or the other.
+    /// then, so this stream sees one or the other. The part starts at `start`.
     pub(super) async fn claim(
         context: &Context,
         caller: Caller,
         id: UploadId,
         epoch: Epoch,
         number: PartNumber,
+        start: u64,
     ) -> Result<Self> {
-        let mut writer = context.blobs.claim_part(id, epoch, number).await?;
+        let claimed = context.blobs.claim_part(id, epoch, number).await;
+        let mut writer = claimed.map_err(|error| located(error, start))?;
         let written = context.uploads.written(caller.owner, id, number).await?;
         written.upload.check_active()?;
         written.upload.check_epoch(epoch)?;
@@ -77,7 +79,9 @@ impl PartInProgress {
     /// Hands a checked frame on.
     pub(super) async fn write(&mut self, data: Bytes) -> Result<()> {
         match &mut self.sink {
-            Sink::Store(writer) => writer.write(data).await,
+            Sink::Store(writer) => {
+                writer.write(data).await.map_err(|error| located(error, self.start))
+            }
             Sink::Compare(_) => Ok(()),
         }
     }
@@ -92,10 +96,11 @@ impl PartInProgress {
         id: UploadId,
         epoch: Epoch,
     ) -> Result<()> {
+        let start = self.start;
         let part = self.hasher.finish();
         let mut writer = match self.sink {
             Sink::Compare(recorded) => {
-                return check_same(self.start, recorded.crc32c, part.crc32c);
+                return check_same(start, recorded.crc32c, part.crc32c);
             }
             Sink::Store(writer) => writer,
         };
@@ -107,7 +112,7 @@ impl PartInProgress {
                 context.uploads.commit_part(caller.owner, id, epoch, part, now, ttl).await
             }
         };
-        joined(context.tasks.spawn(work).await)
+        joined(context.tasks.spawn(work).await).map_err(|error| located(error, start))
     }
 
     /// Gives the part up; returns when its claim has ended.
@@ -116,5 +121,13 @@ impl PartInProgress {
         if let Sink::Store(writer) = self.sink {
             writer.abandon().await;
         }
+    }
+}
+
+/// Storage knows a busy part by its number; the contract names it by offset.
+fn located(error: Error, start: u64) -> Error {
+    match error.reason {
+        Reason::PartBusy => error.with("offset", start),
+        _ => error,
     }
 }

@@ -1,7 +1,10 @@
 //! One write stream, from its first message to its last.
 
+use std::time::Duration;
+
 use futures::{Stream, StreamExt};
 use sluice_domain::{Epoch, Error, PartNumber, Placement, Reason, Result, UploadId, WriteCursor};
+use tokio::time::{Instant, timeout_at};
 
 use super::{WriteMessage, Wrote, part::PartInProgress};
 use crate::service::{
@@ -9,6 +12,11 @@ use crate::service::{
     completion::{self, CompleteUpload},
     uploads,
 };
+
+/// How often a stream finds out whether it may still write. Claims and commits
+/// refuse stale writers at once; this ends the streams that reach neither,
+/// because they are silent or slow.
+const CHECK_INTERVAL: Duration = Duration::from_secs(2);
 
 /// What a stream does with its bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,12 +63,13 @@ impl WriteStream<'_> {
         first: WriteMessage,
         mut messages: impl Stream<Item = Result<WriteMessage>> + Unpin + Send,
     ) -> Result<Option<CompleteUpload>> {
+        let mut next_check = Instant::now() + CHECK_INTERVAL;
         let mut next = Some(first);
         while let Some(message) = next {
             let complete = message.complete;
             let expected = message.expected;
             self.take(message).await?;
-            next = messages.next().await.transpose()?;
+            next = self.next(&mut messages, &mut next_check).await?;
             if complete {
                 if next.is_some() {
                     return Err(Error::invalid_field("complete", "no message may follow it"));
@@ -82,12 +91,47 @@ impl WriteStream<'_> {
         Ok(None)
     }
 
+    /// Waits for the next message, but not longer than this stream may write.
+    async fn next(
+        &self,
+        messages: &mut (impl Stream<Item = Result<WriteMessage>> + Unpin + Send),
+        next_check: &mut Instant,
+    ) -> Result<Option<WriteMessage>> {
+        loop {
+            let message = timeout_at(*next_check, messages.next()).await;
+            if *next_check <= Instant::now() {
+                self.check_writer().await?;
+                *next_check = Instant::now() + CHECK_INTERVAL;
+            }
+            if let Ok(message) = message {
+                return message.transpose();
+            }
+        }
+    }
+
+    /// Refuses once somebody else writes, or nobody does.
+    async fn check_writer(&self) -> Result<()> {
+        if self.mode == Mode::Checking {
+            return Ok(());
+        }
+        let upload = self.context.uploads.upload(self.caller.owner, self.id).await?;
+        upload.check_active()?;
+        upload.check_epoch(self.epoch)
+    }
+
     async fn take(&mut self, message: WriteMessage) -> Result<()> {
         let mut cursor = self.cursor.clone();
-        let mut ends_part = match message.final_size {
-            Some(size) => cursor.fix_size(size)?,
-            None => false,
-        };
+        let mut ends_part = false;
+        if let Some(size) = message.final_size {
+            ends_part = cursor.fix_size(size)?;
+            if ends_part && !message.data.is_empty() {
+                // The part so far is whole, and the frame begins another one.
+                self.fix_size(size).await?;
+                self.cursor = cursor.clone();
+                self.finish_part().await?;
+                ends_part = false;
+            }
+        }
         let placement = match message.data.len() as u64 {
             0 => None,
             length => Some(cursor.place(message.offset, length)?),
@@ -95,7 +139,7 @@ impl WriteStream<'_> {
         if let Some(placement) = placement {
             self.check_frame(placement, &message).await?;
             cursor.advance(placement);
-            ends_part = placement.ends_part;
+            ends_part |= placement.ends_part;
         }
         let implied = message.complete && cursor.plan().size.is_none();
         let size = message.final_size.or(implied.then(|| cursor.highest()));
@@ -138,8 +182,16 @@ impl WriteStream<'_> {
 
     async fn begin_part(&self, part: PartNumber) -> Result<PartInProgress> {
         if self.mode == Mode::Writing {
-            return PartInProgress::claim(self.context, self.caller, self.id, self.epoch, part)
-                .await;
+            let start = self.cursor.plan().start(part);
+            return PartInProgress::claim(
+                self.context,
+                self.caller,
+                self.id,
+                self.epoch,
+                part,
+                start,
+            )
+            .await;
         }
         let written = self.context.uploads.written(self.caller.owner, self.id, part).await?;
         let plan = written.upload.plan;
