@@ -1,7 +1,7 @@
 //! The gRPC face: translates between the contract and the services.
 //!
 //! Only this module knows tonic. Each service has a file, each layer has a
-//! file, and the whole stack is put together in [`routes`] and [`layers`].
+//! file, and the whole stack is put together in `app`.
 
 mod capabilities_service;
 mod convert;
