@@ -99,7 +99,13 @@ impl Board {
             }
             _ => None,
         };
-        Row { board: self.clone(), bar, position: AtomicU64::new(0), trouble: Mutex::default() }
+        Row {
+            board: self.clone(),
+            bar,
+            position: AtomicU64::new(0),
+            resumed: AtomicU64::new(0),
+            trouble: Mutex::default(),
+        }
     }
 
     /// Prints above the bars.
@@ -145,6 +151,7 @@ pub(crate) struct Row {
     board: Arc<Board>,
     bar: Option<ProgressBar>,
     position: AtomicU64,
+    resumed: AtomicU64,
     /// What is shown of [`Progress::trouble`].
     trouble: Mutex<Option<String>>,
 }
@@ -182,7 +189,9 @@ impl Row {
 
     /// These bytes were there already: they say nothing about the speed.
     pub(crate) fn resumed(&self, bytes: u64) {
-        self.board.totals.resumed.fetch_add(bytes, Ordering::Relaxed);
+        let before = self.resumed.swap(bytes, Ordering::Relaxed);
+        let resumed = &self.board.totals.resumed;
+        resumed.fetch_add(bytes.wrapping_sub(before), Ordering::Relaxed);
         self.move_to(bytes);
         if let Some(bar) = &self.bar {
             bar.set_position(bytes);
@@ -205,11 +214,8 @@ impl Row {
     fn move_to(&self, position: u64) {
         let totals = &self.board.totals;
         let before = self.position.swap(position, Ordering::Relaxed);
-        if position >= before {
-            totals.there.fetch_add(position - before, Ordering::Relaxed);
-        } else {
-            totals.there.fetch_sub(before - position, Ordering::Relaxed);
-        }
+        // Wraps around and back where a position falls.
+        totals.there.fetch_add(position.wrapping_sub(before), Ordering::Relaxed);
         if let Look::Bars { total: Some(total), .. } = &self.board.look {
             total.set_position(totals.there.load(Ordering::Relaxed));
         }

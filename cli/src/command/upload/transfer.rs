@@ -108,9 +108,13 @@ impl Uploader<'_> {
             let resumed = self.client.resume(upload_id, source(), options).await;
             match resumed {
                 Err(error) if is_over(&error) => {
-                    let why = error.message();
+                    let why = match error.kind() {
+                        Kind::SourceChanged => "the file has changed",
+                        _ => error.message(),
+                    };
                     self.tell(|| terminal::note(&format!("{}: starting anew: {why}", item.name)));
-                    entry.forget();
+                    self.give_up(entry, Some(upload_id)).await;
+                    row.resumed(0);
                 }
                 done => return self.conclude(entry, item, done).await,
             }
@@ -155,9 +159,19 @@ impl Uploader<'_> {
                 self.tell(|| terminal::note(&kept));
             }
             Some(_) if !is_over(error) => {}
-            _ => entry.forget(),
+            upload_id => self.give_up(entry, upload_id).await,
         }
         done
+    }
+
+    /// An upload that no file here belongs to any more shall not take room on
+    /// the server until it expires.
+    async fn give_up(&self, entry: &Entry, upload_id: Option<&str>) {
+        entry.forget();
+        if let Some(upload_id) = upload_id {
+            let once = self.client.with_give_up_after(Duration::ZERO);
+            let _ = once.cancel_upload(upload_id).await;
+        }
     }
 
     /// How much of a file there is to go on from.
@@ -187,12 +201,8 @@ impl Uploader<'_> {
         };
         let file = self.client.get(error.metadata().get("file_id")?).await.ok()?;
         let same = file.name == item.name && has_content_of(path, &file).await;
-        if same && let Some(upload_id) = error.upload_id() {
-            // What was sent in the meantime is of no use.
-            let _ = self.client.cancel_upload(upload_id).await;
-            if let Some(entry) = self.entry(item) {
-                entry.forget();
-            }
+        if same && let Some(entry) = self.entry(item) {
+            self.give_up(&entry, error.upload_id()).await;
         }
         same.then_some(file)
     }

@@ -1,5 +1,6 @@
 //! Getting the bytes of a source to the server, whatever happens on the way.
 
+mod input;
 mod options;
 mod parts;
 mod reader;

@@ -1,34 +1,28 @@
 //! Content of unknown size, such as standard input: read once, part by part,
 //! each part in memory until it is persisted.
 
-use std::{
-    collections::VecDeque,
-    io, mem,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use bytes::BytesMut;
 use futures::{StreamExt, stream};
-use sluice_domain::{ByteRange, Crc32c, DEFAULT_FRAME_SIZE, DEFAULT_PART_SIZE};
+use sluice_domain::{ByteRange, Crc32c, DEFAULT_PART_SIZE};
 use sluice_proto::v1::{
     CompleteUploadRequest, WriteUploadRequest, write_upload_request::FirstMessage,
 };
-use tokio::{
-    io::{AsyncRead, AsyncReadExt},
-    task::JoinSet,
-};
+use tokio::task::JoinSet;
 
-use super::{UploadOptions, persisted_ranges, verify, whole};
+use super::{
+    UploadOptions,
+    input::{Input, Reader},
+    persisted_ranges, verify, whole,
+};
 use crate::{
-    Client, Connection, Error, File, Progress, Result,
+    Client, Connection, Error, File, Progress, Result, Upload,
     error::Kind,
     files::no_file,
     progress::Reporter,
     uploads::no_upload,
     write_stream::{FileFrame, write_upload},
 };
-
-type Reader = Box<dyn AsyncRead + Send + Unpin>;
 
 pub(super) async fn upload(
     client: &Client,
@@ -177,7 +171,7 @@ impl Target {
         final_size: Option<u64>,
         turn: usize,
         sent: Arc<Mutex<u64>>,
-    ) -> Result<crate::Upload> {
+    ) -> Result<Upload> {
         let first = WriteUploadRequest {
             first_message: Some(FirstMessage::UploadId(self.upload_id.clone())),
             writer_epoch: self.epoch,
@@ -196,138 +190,5 @@ impl Target {
         });
         let messages = stream::iter([first]).chain(frames);
         write_upload(connection, messages).await?.upload.ok_or_else(no_upload)
-    }
-}
-
-/// The input, cut into frames. Waiting for more may be given up and begun again
-/// without losing a byte.
-struct Input {
-    reader: Reader,
-    ended: bool,
-    offset: u64,
-    buffer: BytesMut,
-    frames: VecDeque<FileFrame>,
-    /// Bytes in `frames`.
-    waiting: u64,
-}
-
-impl Input {
-    fn new(reader: Reader) -> Self {
-        Self {
-            reader,
-            ended: false,
-            offset: 0,
-            buffer: BytesMut::new(),
-            frames: VecDeque::new(),
-            waiting: 0,
-        }
-    }
-
-    /// Whether everything was read and handed out.
-    fn ended(&self) -> bool {
-        self.ended && self.frames.is_empty()
-    }
-
-    /// Reads until it is certain whether there are more bytes than these.
-    async fn has_more_than(&mut self, bytes: u64) -> Result<bool> {
-        while self.waiting <= bytes && !self.ended {
-            self.read_frame().await?;
-        }
-        Ok(self.waiting > bytes)
-    }
-
-    /// The next part: whole, or whatever is left at the end of the input.
-    async fn part(&mut self, part_size: u64) -> Result<Vec<FileFrame>> {
-        // One byte more tells whether this part is the last.
-        self.has_more_than(part_size).await?;
-        let mut part = Vec::new();
-        let mut room = part_size;
-        while self.frames.front().is_some_and(|frame| frame.len() <= room)
-            && let Some(frame) = self.frames.pop_front()
-        {
-            room -= frame.len();
-            self.waiting -= frame.len();
-            part.push(frame);
-        }
-        Ok(part)
-    }
-
-    /// Everything that was read.
-    fn rest(&mut self) -> Vec<FileFrame> {
-        self.waiting = 0;
-        mem::take(&mut self.frames).into()
-    }
-
-    async fn read_frame(&mut self) -> Result<()> {
-        #[expect(clippy::cast_possible_truncation, reason = "1 MiB")]
-        const FRAME: usize = DEFAULT_FRAME_SIZE as usize;
-
-        self.buffer.reserve(FRAME - self.buffer.len());
-        while self.buffer.len() < FRAME {
-            let room = FRAME - self.buffer.len();
-            let read = (&mut self.reader).take(room as u64).read_buf(&mut self.buffer).await;
-            match read {
-                Ok(0) => {
-                    self.ended = true;
-                    break;
-                }
-                Ok(_) => {}
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => {
-                    let message = format!("cannot read the input: {error}");
-                    return Err(Error::new(Kind::Local, message));
-                }
-            }
-        }
-        if !self.buffer.is_empty() {
-            let frame = FileFrame::new(self.offset, self.buffer.split().freeze());
-            self.offset += frame.len();
-            self.waiting += frame.len();
-            self.frames.push_back(frame);
-        }
-        Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const MIB: u64 = 1024 * 1024;
-
-    fn input(bytes: u64) -> Input {
-        Input::new(Box::new(tokio::io::repeat(7).take(bytes)))
-    }
-
-    async fn parts(bytes: u64, part_size: u64) -> Vec<u64> {
-        let mut input = input(bytes);
-        let mut sizes = Vec::new();
-        while !input.ended() {
-            let part = input.part(part_size).await.unwrap();
-            sizes.push(part.iter().map(FileFrame::len).sum());
-        }
-        sizes
-    }
-
-    #[tokio::test]
-    async fn parts_are_whole_but_the_last() {
-        assert_eq!(parts(5 * MIB + 1, 2 * MIB).await, [2 * MIB, 2 * MIB, MIB + 1]);
-        assert_eq!(parts(4 * MIB, 2 * MIB).await, [2 * MIB, 2 * MIB]);
-        assert_eq!(parts(1, 2 * MIB).await, [1]);
-    }
-
-    #[tokio::test]
-    async fn looking_ahead_loses_nothing() {
-        let mut ahead = input(3 * MIB + 5);
-        assert!(ahead.has_more_than(3 * MIB).await.unwrap());
-        let part = ahead.part(2 * MIB).await.unwrap();
-        assert_eq!(part.iter().map(|frame| frame.offset).collect::<Vec<_>>(), [0, MIB]);
-        let rest = ahead.part(2 * MIB).await.unwrap();
-        assert_eq!(rest.iter().map(FileFrame::len).sum::<u64>(), MIB + 5);
-        assert!(ahead.ended());
-
-        let mut small = input(7);
-        assert!(!small.has_more_than(8).await.unwrap());
-        assert_eq!(small.rest().len(), 1);
     }
 }
