@@ -137,9 +137,9 @@ pub struct Overrides {
 /// Why the configuration is not usable; the text names the key and its source.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
-    /// A value is missing, misspelt or of the wrong kind.
-    #[error("configuration: {0}")]
-    Value(Box<figment::Error>),
+    /// Values that are missing, misspelt or of the wrong kind; one line each.
+    #[error("{0}")]
+    Values(String),
     /// The file is not there.
     #[error("configuration file {0} cannot be read: {1}")]
     File(PathBuf, std::io::Error),
@@ -160,9 +160,8 @@ impl Config {
         let mut figment = Figment::from(Toml::string(DEFAULTS))
             .join(Serialized::default("storage.data_dir", default_data_dir));
         if let Some(path) = &overrides.config_file {
-            let text = std::fs::read_to_string(path)
-                .map_err(|error| ConfigError::File(path.clone(), error))?;
-            figment = figment.merge(Toml::string(&text));
+            std::fs::File::open(path).map_err(|error| ConfigError::File(path.clone(), error))?;
+            figment = figment.merge(Toml::file_exact(path));
         }
         figment = figment.merge(Env::prefixed(ENVIRONMENT_PREFIX).split("__"));
         if let Some(data_dir) = &overrides.data_dir {
@@ -175,10 +174,27 @@ impl Config {
             figment = figment.merge(Serialized::default("log.level", level));
         }
         let config: Self =
-            figment.extract().map_err(|error| ConfigError::Value(Box::new(error)))?;
+            figment.extract().map_err(|error| ConfigError::Values(describe(error)))?;
         config.limits.part_sizes()?;
         Ok(config)
     }
+}
+
+/// Says which key of which source is wrong, and how.
+fn describe(errors: figment::Error) -> String {
+    let line = |error: figment::Error| {
+        let source = match &error.metadata {
+            Some(metadata) => match &metadata.source {
+                Some(figment::Source::File(path)) => format!(" in {}", path.display()),
+                _ if metadata.name.contains(ENVIRONMENT_PREFIX) => " in the environment".into(),
+                _ => String::new(),
+            },
+            None => String::new(),
+        };
+        let key = error.path.join(".").to_lowercase();
+        format!("configuration: {key}{source}: {}", error.kind)
+    };
+    errors.into_iter().map(line).collect::<Vec<_>>().join("\n")
 }
 
 impl LimitsConfig {
@@ -243,6 +259,63 @@ fn bytes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
                     "{text:?} is not a number of bytes such as 64MiB: {error}"
                 ))
             })
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(file: &str) -> Result<Config, ConfigError> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("sluice.toml");
+        std::fs::write(&path, file).unwrap();
+        let overrides = Overrides { config_file: Some(path), ..Overrides::default() };
+        Config::load(&overrides, Path::new("/data"))
+    }
+
+    #[test]
+    fn defaults_are_complete_and_loopback() {
+        let config = load("").unwrap();
+        assert!(config.server.listen.ip().is_loopback());
+        assert_eq!(config.storage.data_dir, Path::new("/data"));
+        assert_eq!(config.limits.upload_ttl, Duration::from_secs(7 * 24 * 60 * 60));
+        assert_eq!(config.limits.min_part_size, 1 << 20);
+    }
+
+    #[test]
+    fn flags_win_over_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("sluice.toml");
+        std::fs::write(
+            &path,
+            "[server]\nlisten = \"127.0.0.1:1\"\n[limits]\nupload_ttl = \"2h\"\n",
+        )
+        .unwrap();
+        let overrides = Overrides {
+            config_file: Some(path),
+            listen: Some("127.0.0.1:2".parse().unwrap()),
+            ..Overrides::default()
+        };
+        let config = Config::load(&overrides, Path::new("/data")).unwrap();
+        assert_eq!(config.server.listen.port(), 2);
+        assert_eq!(config.limits.upload_ttl, Duration::from_secs(2 * 60 * 60));
+    }
+
+    #[test]
+    fn a_wrong_value_is_named_with_its_key_and_file() {
+        for (file, key) in [
+            ("[limits]\nupload_ttl = \"7x\"", "limits.upload_ttl"),
+            ("[limits]\nuplod_ttl = \"7d\"", "limits.uplod_ttl"),
+            ("[limits]\nmin_part_size = \"3MiB\"", "limits.min_part_size"),
+            ("[limits]\nmax_part_size = 1024", "limits.max_part_size"),
+            ("[limits]\nmax_file_size = 0", "limits.max_file_size"),
+            ("[storage]\nengine = \"tape\"", "storage.engine"),
+            ("[server]\nlisten = \"nowhere\"", "server.listen"),
+        ] {
+            let error = load(file).unwrap_err().to_string();
+            assert!(error.contains(key), "{file:?} gives {error:?}");
         }
     }
 }
