@@ -153,14 +153,19 @@ impl BlobStore for DiskBlobStore {
         let shared = Arc::clone(&self.shared);
         let deleted = move || {
             shared.forget_entry(upload);
-            // Not synced: if the name comes back after power loss, so does the
-            // event that asked for its removal, or nobody ever reads the file.
             match shared.disk.remove_file(&shared.layout.blob(upload)) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                    Err(io_error(&error, "remove a file"))
+                    return Err(io_error(&error, "remove a file"));
                 }
-                _ => Ok(()),
+                _ => {}
             }
+            // Else the name could come back after power loss, and nobody would
+            // ask for its removal again. Also when the file is gone already: who
+            // removed it may not have got this far.
+            shared
+                .disk
+                .sync_directory(&shared.layout.folder(upload))
+                .map_err(|error| io_error(&error, "sync a folder"))
         };
         self.shared.tasks.blocking(deleted).await
     }
