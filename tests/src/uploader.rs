@@ -22,7 +22,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Uploads content on several connections at once; each sends the parts of its
 /// own lane and, after a break, asks what is persisted and sends the rest at
-/// the same epoch. Every second lane is a bidirectional stream.
+/// the same epoch. Every second lane is a bidirectional stream
+/// where the server offers that.
 pub struct Uploader<'a> {
     control: Client,
     lanes: Vec<Client>,
@@ -48,14 +49,17 @@ impl<'a> Uploader<'a> {
 
     /// Uploads content. The request needs a request id and the size.
     pub async fn upload(&self, request: CreateUploadRequest, content: &Content) -> File {
+        let offered = self.insist(|| self.control.capabilities()).await.features;
+        let bidi = offered.is_some_and(|features| features.bidi_write_upload);
         let upload = self.insist(|| self.control.create(request.clone())).await;
-        let lanes = (0..self.lanes.len()).map(|lane| self.fill(lane, &upload, content));
+        let lanes = (0..self.lanes.len())
+            .map(|lane| self.fill(lane, bidi && lane % 2 == 1, &upload, content));
         join_all(lanes).await;
         self.insist(|| self.control.complete(&upload.id)).await
     }
 
     /// Sends what is missing of one lane until nothing is.
-    async fn fill(&self, lane: usize, upload: &Upload, content: &Content) {
+    async fn fill(&self, lane: usize, bidi: bool, upload: &Upload, content: &Content) {
         let part_size = upload.part_size as u64;
         loop {
             let before = self.ledger.so_far(&upload.id);
@@ -71,9 +75,10 @@ impl<'a> Uploader<'a> {
             let frames = missing.iter().fold(Frames::to(&state), |frames, number| {
                 frames.part(content, state.part_size, *number)
             });
-            let outcome = match lane % 2 {
-                0 => self.write(lane, &state, frames).await,
-                _ => self.write_bidi(lane, &state, frames).await,
+            let outcome = if bidi {
+                self.write_bidi(lane, &state, frames).await
+            } else {
+                self.write(lane, &state, frames).await
             };
             if let Err(status) = outcome {
                 assert!(is_passing(&status), "a lane was refused: {status:?}");

@@ -5,11 +5,14 @@ use std::time::Duration;
 use futures::future::join_all;
 use rand::RngExt;
 use sluice_domain::{Crc32c, Reason};
-use sluice_proto::v1::{Upload, WriteUploadResponse, upload};
-use sluice_tests::{
-    Client, Content, Frames, MIB, Seed, Server, assert_reason, fact, in_small_parts, persisted,
-    reason, scale,
+use sluice_proto::v1::{
+    CompleteUploadRequest, CreateUploadRequest, Upload, WriteUploadResponse, upload,
 };
+use sluice_tests::{
+    Client, Content, Frames, MIB, Seed, Server, Stored, assert_reason, eventually, fact,
+    in_small_parts, persisted, reason, scale,
+};
+use tokio::time::timeout;
 use tonic::Status;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -163,27 +166,42 @@ fn check_old(outcome: Result<WriteUploadResponse, Status>) {
 async fn open_streams_of_an_older_epoch_end_though_they_are_silent() {
     let server = Server::start().await;
     let client = server.client();
-    let content = Content::new(1, 4 * MIB);
-    let upload = client.create(in_small_parts("silent", content.size())).await.unwrap();
+    let content = Content::new(1, 12 * MIB);
+    let upload = client.create(in_larger_parts("silent", content.size())).await.unwrap();
 
-    let mut in_part = client.open_bidi(Frames::to(&upload).range(&content, 0..100)).await.unwrap();
-    in_part.state().await.unwrap();
-    let mut between = client.open_bidi(Frames::to(&upload)).await.unwrap();
-    between.state().await.unwrap();
-    let one_way = client.open();
-    one_way.send(Frames::to(&upload).range(&content, 2 * MIB..2 * MIB + 100)).await;
+    let in_part = client.open();
+    in_part.send(Frames::to(&upload).range(&content, 0..MIB + 100)).await;
+    on_disk(&server, &content).await;
+    let between = client.open();
+    between.send(Frames::to(&upload).range(&content, 4 * MIB..8 * MIB)).await;
+    eventually("the second part is persisted", Duration::from_secs(10), async || {
+        client.upload(&upload.id).await.unwrap().persisted_bytes == 4 * MIB as i64
+    })
+    .await;
 
     client.resume(&upload.id).await.unwrap();
-    let limit = Duration::from_secs(10);
-    let outcome = tokio::time::timeout(limit, in_part.rest()).await.expect("ends within seconds");
-    assert_reason(outcome, Reason::StaleWriter);
-    let outcome =
-        tokio::time::timeout(limit, one_way.outcome()).await.expect("ends within seconds");
-    assert_reason(outcome, Reason::StaleWriter);
-    let outcome = tokio::time::timeout(limit, between.rest()).await.expect("ends within seconds");
-    assert_reason(outcome, Reason::StaleWriter);
+    for stream in [in_part, between] {
+        let outcome = timeout(Duration::from_secs(10), stream.outcome()).await;
+        assert_reason(outcome.expect("it ends within seconds"), Reason::StaleWriter);
+    }
     let after = client.upload(&upload.id).await.unwrap();
-    assert_eq!((after.persisted_bytes, after.state()), (0, upload::State::Active));
+    assert_eq!(after.persisted_bytes, 4 * MIB as i64);
+    assert_eq!(after.state(), upload::State::Active);
+}
+
+/// A request for an upload in parts that are larger than what the server holds
+/// in memory.
+fn in_larger_parts(name: &str, size: u64) -> CreateUploadRequest {
+    CreateUploadRequest { preferred_part_size: Some(4 * MIB as i64), ..in_small_parts(name, size) }
+}
+
+/// Returns once the beginning of this content is on the disk: so the stream
+/// that sends it has the part.
+async fn on_disk(server: &Server, content: &Content) {
+    eventually("the first bytes are on the disk", Duration::from_secs(10), async || {
+        Stored::find(&server.data_dir(), content).is_some()
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -195,7 +213,7 @@ async fn a_stale_writer_cannot_complete() {
     client.write(Frames::to(&upload).all(&content)).await.unwrap();
     client.resume(&upload.id).await.unwrap();
 
-    let at_epoch = |epoch| sluice_proto::v1::CompleteUploadRequest {
+    let at_epoch = |epoch| CompleteUploadRequest {
         upload_id: upload.id.clone(),
         writer_epoch: Some(epoch),
         ..Default::default()
@@ -209,10 +227,11 @@ async fn a_stale_writer_cannot_complete() {
 async fn a_silent_stream_gives_way_to_another_of_its_epoch() {
     let server = Server::start().await;
     let client = server.client();
-    let (one, other) = (Content::new(1, MIB), Content::new(2, MIB));
-    let upload = client.create(in_small_parts("abandoned", MIB)).await.unwrap();
-    let mut silent = client.open_bidi(Frames::to(&upload).range(&one, 0..1000)).await.unwrap();
-    silent.state().await.unwrap();
+    let (one, other) = (Content::new(1, 4 * MIB), Content::new(2, 4 * MIB));
+    let upload = client.create(in_larger_parts("abandoned", one.size())).await.unwrap();
+    let silent = client.open();
+    silent.send(Frames::to(&upload).range(&one, 0..MIB + 1000)).await;
+    on_disk(&server, &one).await;
 
     // A browser that re-sent its request, say: the first never says more.
     client.write(Frames::to(&upload).all(&other)).await.expect("the silent claim is taken over");

@@ -9,6 +9,7 @@ mod fencing;
 mod files;
 mod hostile;
 mod kills;
+mod model;
 mod reads;
 mod reasons;
 mod upload_path;

@@ -195,7 +195,11 @@ async fn replacing_frees_the_bytes_of_the_old_file() {
 
 #[tokio::test]
 async fn cancelling_and_expiring_free_their_bytes() {
-    let server = Server::with().setting("SLUICE__LIMITS__UPLOAD_TTL", "2s").start().await;
+    let server = Server::with()
+        .setting("SLUICE__LIMITS__UPLOAD_TTL", "2s")
+        .setting("SLUICE__WORKER__SWEEP_INTERVAL", "1s")
+        .start()
+        .await;
     let client = server.client();
     let (cancelled, expired) = (Content::new(1, 2 * MIB), Content::new(2, 2 * MIB));
     for (name, content) in [("cancelled", &cancelled), ("expired", &expired)] {

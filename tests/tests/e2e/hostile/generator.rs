@@ -78,11 +78,13 @@ pub(super) struct Generator<'a> {
     pub(super) known: &'a Known,
     /// How many of 100 values are hostile; the others are plausible.
     hostility: u32,
+    /// Whether the next message is the first of its stream.
+    first: bool,
 }
 
 impl<'a> Generator<'a> {
     pub(super) fn new(rng: SmallRng, known: &'a Known) -> Self {
-        Self { rng, known, hostility: 0 }
+        Self { rng, known, hostility: 0, first: true }
     }
 
     /// One encoded message, sometimes damaged after it was encoded.
@@ -93,13 +95,14 @@ impl<'a> Generator<'a> {
         if self.rng.random_ratio(1, 8) {
             self.damage(&mut bytes);
         }
+        self.first = false;
         bytes.into()
     }
 
     fn build(&mut self, descriptor: &MessageDescriptor, depth: u32) -> DynamicMessage {
         let mut message = DynamicMessage::new(descriptor.clone());
         for field in descriptor.fields() {
-            let wanted = if self.is_hostile() { 50 } else { plausibility(&field) };
+            let wanted = if self.is_hostile() { 50 } else { self.plausibility(&field) };
             if depth < 4 && self.rng.random_range(0..100) < wanted {
                 let value = self.field(&field, depth);
                 message.set_field(&field, value);
@@ -218,6 +221,26 @@ impl<'a> Generator<'a> {
         self.rng.random_range(0..100) < self.hostility
     }
 
+    /// In how many of 100 plausible messages a field is set.
+    fn plausibility(&self, field: &FieldDescriptor) -> u32 {
+        let opens = field.containing_oneof().is_some_and(|it| it.name() == "first_message");
+        match field.name() {
+            _ if opens && !self.first => 0,
+            "upload_id"
+            | "file_id"
+            | "writer_epoch"
+            | "name"
+            | "request_id"
+            | "file"
+            | "checksummed_data"
+            | "write_offset"
+            | "id"
+            | "preferred_part_size" => 90,
+            "page_token" | "expected_checksums" | "final_size" => 10,
+            _ => 30,
+        }
+    }
+
     /// Cuts, flips, repeats or extends an encoded message.
     fn damage(&mut self, bytes: &mut Vec<u8>) {
         let at = self.rng.random_range(0..=bytes.len());
@@ -235,24 +258,6 @@ impl<'a> Generator<'a> {
             // A field number of zero, and a length that wraps around.
             _ => bytes.extend([0x02, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f]),
         }
-    }
-}
-
-/// In how many of 100 plausible messages a field is set.
-fn plausibility(field: &FieldDescriptor) -> u32 {
-    match field.name() {
-        "upload_id"
-        | "file_id"
-        | "writer_epoch"
-        | "name"
-        | "request_id"
-        | "file"
-        | "checksummed_data"
-        | "write_offset"
-        | "id"
-        | "preferred_part_size" => 90,
-        "create_upload" | "page_token" | "expected_checksums" | "complete" => 15,
-        _ => 30,
     }
 }
 

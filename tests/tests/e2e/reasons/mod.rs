@@ -77,7 +77,7 @@ async fn provoke(reason: Reason, server: &Server, client: &Client) -> Provoked {
         R::SizeExceeded => writes::size_exceeded(client).await,
         R::ContentConflict => writes::content_conflict(client).await,
         R::StaleWriter => writes::stale_writer(client).await,
-        R::PartBusy => writes::part_busy(client).await,
+        R::PartBusy => writes::part_busy(server, client).await,
 
         R::FileExists => files::file_exists(client).await,
         R::FileNotFound => files::file_not_found(client).await,

@@ -5,7 +5,8 @@ use std::time::Duration;
 use sluice_domain::{MAX_FRAME_SIZE, Reason};
 use sluice_proto::v1::{ChecksummedData, CreateUploadRequest, Upload, WriteUploadRequest};
 use sluice_tests::{
-    Client, Content, Frames, MIB, assert_reason, fact, in_small_parts, named, persisted,
+    Client, Content, Frames, MIB, Server, Stored, assert_reason, eventually, fact, in_small_parts,
+    named, persisted,
 };
 use tonic::Status;
 
@@ -116,22 +117,29 @@ pub(super) async fn stale_writer(client: &Client) -> Status {
 
 /// A part is busy while another stream of the same epoch is lively: so one
 /// stream drips into a part until the other has been turned away.
-pub(super) async fn part_busy(client: &Client) -> Status {
-    let upload = three_parts(client, "busy").await;
-    let content = Content::new(1, 3 * MIB);
-    let mut dripping = client.open_bidi(Frames::to(&upload)).await.unwrap();
-    dripping.send(Frames::empty().range(&content, 0..1)).await;
-    dripping.state().await.unwrap();
+pub(super) async fn part_busy(server: &Server, client: &Client) -> Status {
+    let content = Content::new(20, 4 * MIB);
+    let request = CreateUploadRequest {
+        preferred_part_size: Some(4 * MIB as i64),
+        ..in_small_parts("busy", content.size())
+    };
+    let upload = client.create(request).await.unwrap();
+    let dripping = client.open();
+    dripping.send(Frames::to(&upload).range(&content, 0..MIB)).await;
+    eventually("the first stream writes", Duration::from_secs(10), async || {
+        Stored::find(&server.data_dir(), &content).is_some()
+    })
+    .await;
 
     let drip = async {
-        let mut end = 1;
+        let mut end = MIB;
         loop {
             tokio::time::sleep(Duration::from_millis(100)).await;
             assert!(dripping.send(Frames::empty().range(&content, end..end + 1)).await);
             end += 1;
         }
     };
-    let frames = Frames::to(&upload).range(&content, 0..MIB);
+    let frames = Frames::to(&upload).all(&content);
     let status = tokio::select! {
         outcome = client.write(frames) => outcome.unwrap_err(),
         () = drip => unreachable!("it drips for ever"),

@@ -63,15 +63,16 @@ async fn cancelling_ends_streams_that_are_open() {
     let client = server.client();
     let content = Content::new(3, 4 * MIB);
     let upload = client.create(in_small_parts("under way", content.size())).await.unwrap();
-    let frames = Frames::to(&upload).range(&content, 0..MIB + 100);
-    let mut stream = client.open_bidi(frames).await.unwrap();
-    stream.state().await.unwrap();
+    let stream = client.open();
+    stream.send(Frames::to(&upload).range(&content, 0..MIB + 100)).await;
+    eventually("the first part is persisted", Duration::from_secs(10), async || {
+        client.upload(&upload.id).await.unwrap().persisted_bytes == MIB as i64
+    })
+    .await;
 
     client.cancel(&upload.id).await.unwrap();
-    let sending = async { stream.send(Frames::empty().range(&content, MIB + 100..4 * MIB)).await };
-    sending.await;
-    let outcome = stream.rest().await;
-    assert_reason(outcome, Reason::UploadNotActive);
+    stream.send(Frames::empty().range(&content, MIB + 100..4 * MIB)).await;
+    assert_reason(stream.outcome().await, Reason::UploadNotActive);
 }
 
 #[tokio::test]

@@ -44,6 +44,24 @@ async fn a_final_size_makes_the_short_last_part_whole() {
 }
 
 #[tokio::test]
+async fn a_final_size_may_come_with_a_frame_of_another_part() {
+    let server = Server::start().await;
+    let client = server.client();
+    let content = Content::new(8, MIB + 10);
+    let upload = unknown(&client, "backwards").await;
+    // The last part first; the message that makes it whole begins another one.
+    let both = WriteUploadRequest {
+        final_size: Some(content.size() as i64),
+        ..frame(0, content.bytes(0..MIB))
+    };
+    let frames = Frames::to(&upload).range(&content, MIB..MIB + 10).message(both);
+    let after = client.write(frames).await.unwrap().upload.unwrap();
+    assert_eq!(persisted(&after), [(0, content.size() as i64)]);
+    let file = client.complete(&upload.id).await.unwrap();
+    client.assert_content(&file.id, &content).await;
+}
+
+#[tokio::test]
 async fn another_stream_learns_the_size_that_was_fixed() {
     let server = Server::start().await;
     let client = server.client();
