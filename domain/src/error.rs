@@ -60,7 +60,9 @@ impl Error {
 
     /// Storage failed in a way that the caller cannot mend; a retry may work.
     pub fn storage_io(message: impl Into<String>) -> Self {
-        Self::new(Reason::StorageIo, message).retry_after(Duration::from_secs(1))
+        Self::new(Reason::StorageIo, message)
+            .with("dependency", "storage")
+            .retry_after(Duration::from_secs(1))
     }
 
     /// Adds a fact under the name that the contract gives it.
