@@ -10,6 +10,9 @@ use crate::{exit::Exit, failure::Failure};
 const KEY_VARIABLE: &str = "SLUICE_API_KEY";
 const KEY_FILE: &str = "api-key";
 
+/// Parallel streams unless the command line says otherwise.
+pub(crate) const DEFAULT_STREAMS: u16 = 4;
+
 /// A server that does not answer by then is not there.
 const REACHABLE_WITHIN: Duration = Duration::from_secs(3);
 
@@ -57,8 +60,13 @@ impl RemoteArguments {
 
     /// A client of the server, which was reached.
     pub(crate) async fn connect(&self) -> Result<Client, Failure> {
+        self.connect_for(DEFAULT_STREAMS).await
+    }
+
+    /// The same for this many parallel streams, each on its own connection.
+    pub(crate) async fn connect_for(&self, streams: u16) -> Result<Client, Failure> {
         let endpoint = self.endpoint();
-        let builder = Client::builder(&endpoint);
+        let builder = Client::builder(&endpoint).connections(streams.into());
         // A wrong address is the first thing to mend.
         builder.clone().build()?;
         let client = builder.api_key(self.api_key()?).build()?;

@@ -1,6 +1,7 @@
 //! `sluice upload`: files, folders and standard input.
 
 mod collect;
+mod follow;
 mod journal;
 mod transfer;
 
@@ -9,6 +10,7 @@ use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 use clap::{Args, ValueEnum, value_parser};
 use futures::{StreamExt, stream};
 use sluice_sdk::OnConflict;
+use tokio::sync::Semaphore;
 
 use self::{
     collect::{Collected, Naming},
@@ -20,13 +22,17 @@ use crate::{
     failure::Failure,
     interrupt,
     progress::{Board, ProgressMode},
-    remote::RemoteArguments,
+    remote::{DEFAULT_STREAMS, RemoteArguments},
     summary::{Event, Summary, Transferred},
     terminal, units,
 };
 
-/// Files in flight.
-const PARALLEL: usize = 8;
+/// Files in flight, where they are small: each waits for the server's disk.
+const PARALLEL: usize = 32;
+/// How many mebibytes may be in flight, each file counting for
+/// [`MOST_WEIGHT`] at most: so eight large files are.
+const MEBIBYTES_IN_FLIGHT: usize = 64;
+const MOST_WEIGHT: u32 = 8;
 
 #[derive(Debug, Args)]
 pub(crate) struct UploadArguments {
@@ -55,7 +61,7 @@ pub(crate) struct UploadArguments {
     #[arg(long, value_name = "SIZE", value_parser = units::parse_bytes)]
     part_size: Option<u64>,
     /// Parallel streams for each large file
-    #[arg(long, value_name = "COUNT", default_value_t = 4, value_parser = value_parser!(u16).range(1..=64))]
+    #[arg(long, value_name = "COUNT", default_value_t = DEFAULT_STREAMS, value_parser = value_parser!(u16).range(1..=64))]
     streams: u16,
     /// Begin anew and keep no record to go on from
     #[arg(long)]
@@ -85,7 +91,7 @@ impl UploadArguments {
     pub(crate) async fn run(self) -> Result<Exit, Failure> {
         let naming = Naming { name: self.name.as_deref(), prefix: self.prefix.as_deref() };
         let Collected { items, problems } = collect::collect(&self.paths, naming, self.recursive)?;
-        let client = self.remote.connect().await?;
+        let client = self.remote.connect_for(self.streams.max(DEFAULT_STREAMS)).await?;
         let sizes: Vec<_> = items.iter().map(collect::Item::size).collect();
         let board = Arc::new(Board::new(self.progress_mode(), &sizes));
         let interrupted = interrupt::token();
@@ -96,6 +102,7 @@ impl UploadArguments {
             journal: self.journal(),
             board: board.clone(),
             stop: stop.clone(),
+            room: Semaphore::new(MEBIBYTES_IN_FLIGHT),
         };
 
         let mut summary = Summary::new("uploaded", self.json, self.quiet);

@@ -1,23 +1,18 @@
 //! The upload of one file: new, resumed, or found to be there already.
 
-use std::{
-    path::Path,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use sluice_domain::DEFAULT_PART_SIZE;
 use sluice_sdk::{
-    CancellationToken, Client, Error, File, Kind, Progress, Reason, Source, UploadOptions, Uploaded,
+    CancellationToken, Client, Error, File, Kind, Reason, Source, UploadOptions, Uploaded,
 };
+use tokio::sync::Semaphore;
 use uuid::Uuid;
 
 use super::{
-    ConflictChoice, UploadArguments,
+    ConflictChoice, MOST_WEIGHT, UploadArguments,
     collect::{Item, Origin},
+    follow::Follow,
     journal::{Entry, Journal, Terms},
 };
 use crate::{
@@ -34,6 +29,8 @@ pub(super) struct Uploader<'a> {
     pub(super) journal: Option<Journal>,
     pub(super) board: Arc<Board>,
     pub(super) stop: CancellationToken,
+    /// Mebibytes that may be in flight.
+    pub(super) room: Semaphore,
 }
 
 /// What became of one file.
@@ -47,6 +44,9 @@ pub(super) enum Outcome {
 
 impl Uploader<'_> {
     pub(super) async fn upload(&self, item: &Item) -> Result<Outcome, Failure> {
+        let weight = item.size().map_or(MOST_WEIGHT, weight);
+        // Never closed.
+        let _room = self.room.acquire_many(weight).await;
         if self.stop.is_cancelled() {
             return Ok(Outcome::Stopped);
         }
@@ -85,7 +85,13 @@ impl Uploader<'_> {
         let terms = self.terms(&item.name);
         let row = row.clone();
         let options = self.options(item, &terms, &request_id);
-        self.client.upload(source, options.on_progress(move |progress| row.update(progress))).await
+        let options = options.on_progress(move |progress| row.update(progress));
+        let sent = self.client.upload(source, options).await;
+        if let Err(error) = &sent {
+            // What was read cannot be read again.
+            self.give_up(error.upload_id()).await;
+        }
+        sent
     }
 
     /// Uploads a file, or goes on with what an earlier run began.
@@ -105,15 +111,15 @@ impl Uploader<'_> {
         {
             let follow = self.follow(item, row, Some(entry), &record.terms, &record.request_id);
             let options = self.options(item, &terms, &record.request_id).on_progress(follow.call());
-            let resumed = self.client.resume(upload_id, source(), options).await;
-            match resumed {
+            match self.client.resume(upload_id, source(), options).await {
                 Err(error) if is_over(&error) => {
                     let why = match error.kind() {
                         Kind::SourceChanged => "the file has changed",
                         _ => error.message(),
                     };
                     self.tell(|| terminal::note(&format!("{}: starting anew: {why}", item.name)));
-                    self.give_up(entry, Some(upload_id)).await;
+                    entry.forget();
+                    self.give_up(Some(upload_id)).await;
                     row.resumed(0);
                 }
                 done => return self.conclude(entry, item, done).await,
@@ -153,21 +159,27 @@ impl Uploader<'_> {
             }
             Err(error) => error,
         };
+        let can_go_on = error.kind() == Kind::Cancelled || error.is_transient();
         match error.upload_id() {
-            Some(upload_id) if error.kind() == Kind::Cancelled || error.is_transient() => {
+            Some(upload_id) if can_go_on => {
                 let kept = self.kept(item, upload_id).await;
                 self.tell(|| terminal::note(&kept));
             }
+            // The server may have opened it all the same.
+            None if can_go_on => {}
+            // Another choice or another process may complete it.
             Some(_) if !is_over(error) => {}
-            upload_id => self.give_up(entry, upload_id).await,
+            upload_id => {
+                entry.forget();
+                self.give_up(upload_id).await;
+            }
         }
         done
     }
 
     /// An upload that no file here belongs to any more shall not take room on
     /// the server until it expires.
-    async fn give_up(&self, entry: &Entry, upload_id: Option<&str>) {
-        entry.forget();
+    async fn give_up(&self, upload_id: Option<&str>) {
         if let Some(upload_id) = upload_id {
             let once = self.client.with_give_up_after(Duration::ZERO);
             let _ = once.cancel_upload(upload_id).await;
@@ -202,7 +214,8 @@ impl Uploader<'_> {
         let file = self.client.get(error.metadata().get("file_id")?).await.ok()?;
         let same = file.name == item.name && has_content_of(path, &file).await;
         if same && let Some(entry) = self.entry(item) {
-            self.give_up(&entry, error.upload_id()).await;
+            entry.forget();
+            self.give_up(error.upload_id()).await;
         }
         same.then_some(file)
     }
@@ -256,7 +269,6 @@ impl Uploader<'_> {
             row: row.clone(),
             board: (!self.arguments.quiet).then(|| self.board.clone()),
             record: entry.map(|entry| (entry.clone(), terms.clone(), request_id.to_owned())),
-            opened: Arc::default(),
         }
     }
 
@@ -267,52 +279,10 @@ impl Uploader<'_> {
     }
 }
 
-/// What happens with the progress of one file.
-#[derive(Clone)]
-struct Follow {
-    name: String,
-    size: u64,
-    row: Arc<Row>,
-    /// Absent if nothing shall be said.
-    board: Option<Arc<Board>>,
-    record: Option<(Entry, Terms, String)>,
-    opened: Arc<AtomicBool>,
-}
-
-impl Follow {
-    fn call(&self) -> impl Fn(&Progress) + Send + Sync + use<> {
-        let this = self.clone();
-        move |progress| {
-            if let Some(upload_id) = &progress.upload_id
-                && !this.opened.swap(true, Ordering::Relaxed)
-            {
-                this.opened(upload_id, progress);
-            }
-            this.row.update(progress);
-        }
-    }
-
-    /// The server knows the upload; nothing was sent by this run yet.
-    fn opened(&self, upload_id: &str, progress: &Progress) {
-        if let Some((entry, terms, request_id)) = &self.record {
-            // Without it, the request id finds the upload as well.
-            let _ = entry.save(terms, request_id, Some(upload_id));
-        }
-        if progress.resumed == 0 {
-            return;
-        }
-        self.row.resumed(progress.resumed);
-        if let Some(board) = &self.board {
-            let resuming = format!(
-                "resuming {} at {} % ({} of {} are there)",
-                self.name,
-                units::percent(progress.resumed, self.size),
-                units::bytes(progress.resumed),
-                units::bytes(self.size)
-            );
-            board.print(|| terminal::note(&resuming));
-        }
-    }
+/// Of a file among those in flight, in mebibytes.
+fn weight(size: u64) -> u32 {
+    let mebibytes = u32::try_from(size >> 20).unwrap_or(u32::MAX);
+    mebibytes.saturating_add(1).min(MOST_WEIGHT)
 }
 
 /// Whether the upload that was begun cannot be gone on with.
