@@ -3,6 +3,7 @@
 //! Only this module knows tonic. Each service has a file, each layer has a
 //! file, and the whole stack is put together in `app`.
 
+mod bidi_write;
 mod capabilities_service;
 mod convert;
 mod event_service;

@@ -1,13 +1,13 @@
 //! `UploadService`.
 
-use futures::{StreamExt, stream::Empty};
+use futures::{StreamExt, stream::BoxStream};
 use sluice_domain::{Epoch, Error, PartNumber, Result, Timestamp, UploadId};
 use sluice_proto::v1::{self, upload_service_server::UploadService};
 use tonic::{Request, Response, Status, Streaming};
 use uuid::Uuid;
 
 use super::{
-    caller,
+    bidi_write, caller,
     convert::{self, upload as convert_upload},
     not_supported,
     page_token::{Filters, page_size},
@@ -17,7 +17,7 @@ use crate::{
     ports::UploadQuery,
     service::{
         Caller, Context, completion,
-        ingest::{self, Refused, Target},
+        ingest::{self, Refused, Replies, Target},
         uploads,
     },
 };
@@ -49,7 +49,8 @@ impl Uploads {
             let message = message.map_err(|status| unreadable(&status))?;
             convert_upload::next_message(message, epoch)
         });
-        let wrote = ingest::write(&self.context, caller, target, first, messages).await?;
+        let replies = Replies::none();
+        let wrote = ingest::write(&self.context, caller, target, first, messages, replies).await?;
         Ok(v1::WriteUploadResponse {
             upload: Some(convert_upload::upload_status(&wrote.status)),
             file: wrote.file.as_ref().map(convert::file::file),
@@ -142,18 +143,18 @@ impl UploadService for Uploads {
         let caller = caller(&request).map_err(status)?;
         match self.write(caller, request.into_inner()).await {
             Ok(response) => Ok(Response::new(response)),
-            Err(Refused { error, upload: Some(id) }) => Err(status(error.with("upload_id", id))),
-            Err(Refused { error, upload: None }) => Err(status(error)),
+            Err(refused) => Err(refusal(refused)),
         }
     }
 
-    type BidiWriteUploadStream = Empty<Result<v1::BidiWriteUploadResponse, Status>>;
+    type BidiWriteUploadStream = BoxStream<'static, Result<v1::BidiWriteUploadResponse, Status>>;
 
     async fn bidi_write_upload(
         &self,
-        _request: Request<Streaming<v1::BidiWriteUploadRequest>>,
+        request: Request<Streaming<v1::BidiWriteUploadRequest>>,
     ) -> Result<Response<Self::BidiWriteUploadStream>, Status> {
-        Err(status(not_supported("BidiWriteUpload; use WriteUpload")))
+        let caller = caller(&request).map_err(status)?;
+        Ok(Response::new(bidi_write::replies(self.context.clone(), caller, request.into_inner())))
     }
 
     async fn list_upload_parts(
@@ -220,6 +221,14 @@ impl UploadService for Uploads {
         let caller = caller(&request).map_err(status)?;
         let response = self.list(caller, request.into_inner()).await.map_err(status)?;
         Ok(Response::new(response))
+    }
+}
+
+/// Why a stream was refused, with the upload that it was about.
+pub(super) fn refusal(refused: Refused) -> Status {
+    match refused.upload {
+        Some(id) => status(refused.error.with("upload_id", id)),
+        None => status(refused.error),
     }
 }
 

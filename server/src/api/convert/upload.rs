@@ -3,8 +3,8 @@
 use prost::Message;
 use sha2::{Digest, Sha256};
 use sluice_domain::{
-    ContentType, Crc32c, Epoch, Error, FileName, Metadata, Part, PartPlan, Reason, RequestId,
-    Result, Upload, UploadId, UploadState,
+    ByteRange, ContentType, Crc32c, Epoch, Error, FileName, Metadata, Part, PartPlan, Reason,
+    RequestId, Result, Upload, UploadId, UploadState,
 };
 use sluice_proto::v1::{self, write_upload_request::FirstMessage};
 
@@ -15,7 +15,7 @@ use crate::{
     ports::RequestKey,
     service::{
         completion::CompleteUpload,
-        ingest::{Target, WriteMessage},
+        ingest::{Reply, Target, WriteMessage},
         uploads::{CreateUpload, UploadStatus},
     },
 };
@@ -121,7 +121,47 @@ fn message(request: v1::WriteUploadRequest) -> Result<WriteMessage> {
         final_size: optional_size(request.final_size, "final_size")?,
         complete: request.complete,
         expected: checksums(request.expected_checksums, "expected_checksums")?,
+        state_lookup: false,
     })
+}
+
+/// A message of a bidirectional stream: what it has in common with the other
+/// kind, and whether it asks for the state.
+pub(in crate::api) fn split_bidi(
+    request: v1::BidiWriteUploadRequest,
+) -> (v1::WriteUploadRequest, bool) {
+    use v1::bidi_write_upload_request::FirstMessage as Bidi;
+    let common = v1::WriteUploadRequest {
+        first_message: request.first_message.map(|first| match first {
+            Bidi::UploadId(id) => FirstMessage::UploadId(id),
+            Bidi::CreateUpload(create) => FirstMessage::CreateUpload(create),
+        }),
+        writer_epoch: request.writer_epoch,
+        write_offset: request.write_offset,
+        checksummed_data: request.checksummed_data,
+        final_size: request.final_size,
+        complete: request.complete,
+        expected_checksums: request.expected_checksums,
+    };
+    (common, request.state_lookup)
+}
+
+/// Something said on an open stream.
+pub(in crate::api) fn reply(reply: Reply) -> v1::BidiWriteUploadResponse {
+    use v1::bidi_write_upload_response::{FrameError, Response};
+    let response = match reply {
+        Reply::State(status) => Response::Upload(upload_status(&status)),
+        Reply::Persisted(range) => Response::Persisted(byte_range(range)),
+        Reply::Damaged { offset, part_offset } => Response::FrameError(FrameError {
+            offset: int64(offset),
+            part_offset: int64(part_offset),
+        }),
+    };
+    v1::BidiWriteUploadResponse { response: Some(response) }
+}
+
+fn byte_range(range: ByteRange) -> v1::ByteRange {
+    v1::ByteRange { start: int64(range.start), end: int64(range.end) }
 }
 
 fn epoch(value: i64) -> Result<Epoch> {
@@ -138,9 +178,7 @@ fn epoch(value: i64) -> Result<Epoch> {
 pub(in crate::api) fn upload_status(status: &UploadStatus) -> v1::Upload {
     let ranges = status.persisted.ranges().iter();
     v1::Upload {
-        persisted_ranges: ranges
-            .map(|range| v1::ByteRange { start: int64(range.start), end: int64(range.end) })
-            .collect(),
+        persisted_ranges: ranges.map(|range| byte_range(*range)).collect(),
         ..upload(&status.upload)
     }
 }

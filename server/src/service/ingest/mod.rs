@@ -6,7 +6,10 @@
 //! connection costs is at most the part in progress.
 
 mod part;
+mod replies;
 mod stream;
+
+use std::collections::HashSet;
 
 use bytes::Bytes;
 use futures::Stream;
@@ -19,6 +22,7 @@ use super::{
     completion::failure_of,
     uploads::{self, CreateUpload, UploadStatus},
 };
+pub use replies::{Replies, Reply};
 use stream::{Mode, WriteStream};
 
 /// What a stream writes to.
@@ -51,6 +55,8 @@ pub struct WriteMessage {
     pub complete: bool,
     /// What the whole file must have; only with `complete`.
     pub expected: Checksums,
+    /// Asks for the upload's state; only on a stream with replies.
+    pub state_lookup: bool,
 }
 
 /// How a stream ended.
@@ -78,13 +84,15 @@ impl From<Error> for Refused {
     }
 }
 
-/// Takes a stream of messages to its end.
+/// Takes a stream of messages to its end. What is to be said before that goes
+/// to `replies`.
 pub async fn write(
     context: &Context,
     caller: Caller,
     target: Target,
     first: WriteMessage,
     messages: impl Stream<Item = Result<WriteMessage>> + Unpin + Send,
+    replies: Replies,
 ) -> Result<Wrote, Refused> {
     let (upload, epoch, mode) = match target {
         Target::Existing { id, epoch } => {
@@ -110,6 +118,8 @@ pub async fn write(
         mode,
         cursor: WriteCursor::new(upload.plan, upload.max_size),
         current: None,
+        replies,
+        damaged: HashSet::new(),
     };
     // The stream's state is large; it lives on the heap, not in every caller.
     let outcome = Box::pin(stream.run(first, messages)).await;

@@ -2,7 +2,8 @@
 
 use bytes::Bytes;
 use sluice_domain::{
-    Crc32c, Epoch, Error, Part, PartHasher, PartNumber, PartPlan, Reason, Result, UploadId,
+    ByteRange, Crc32c, Epoch, Error, Part, PartHasher, PartNumber, PartPlan, Reason, Result,
+    UploadId,
 };
 
 use crate::{
@@ -76,6 +77,11 @@ impl PartInProgress {
         .with("offset", offset))
     }
 
+    /// Offset of the part's first byte.
+    pub(super) fn start(&self) -> u64 {
+        self.start
+    }
+
     /// Hands a checked frame on.
     pub(super) async fn write(&mut self, data: Bytes) -> Result<()> {
         match &mut self.sink {
@@ -88,19 +94,21 @@ impl PartInProgress {
 
     /// Ends a whole part: makes it durable and records it, in this order. Runs
     /// to its end even if the stream is cut meanwhile, and keeps the claim
-    /// until the record is committed.
+    /// until the record is committed. Answers which bytes are persisted now.
     pub(super) async fn finish(
         self,
         context: &Context,
         caller: Caller,
         id: UploadId,
         epoch: Epoch,
-    ) -> Result<()> {
+    ) -> Result<ByteRange> {
         let start = self.start;
         let part = self.hasher.finish();
+        let range = ByteRange { start, end: start + part.size };
         let mut writer = match self.sink {
             Sink::Compare(recorded) => {
-                return check_same(start, recorded.crc32c, part.crc32c);
+                check_same(start, recorded.crc32c, part.crc32c)?;
+                return Ok(range);
             }
             Sink::Store(writer) => writer,
         };
@@ -112,7 +120,8 @@ impl PartInProgress {
                 context.uploads.commit_part(caller.owner, id, epoch, part, now, ttl).await
             }
         };
-        joined(context.tasks.spawn(work).await).map_err(|error| located(error, start))
+        joined(context.tasks.spawn(work).await).map_err(|error| located(error, start))?;
+        Ok(range)
     }
 
     /// Gives the part up; returns when its claim has ended.

@@ -1,12 +1,12 @@
 //! One write stream, from its first message to its last.
 
-use std::time::Duration;
+use std::{collections::HashSet, time::Duration};
 
 use futures::{Stream, StreamExt};
 use sluice_domain::{Epoch, Error, PartNumber, Placement, Reason, Result, UploadId, WriteCursor};
 use tokio::time::{Instant, timeout_at};
 
-use super::{WriteMessage, Wrote, part::PartInProgress};
+use super::{Replies, Reply, WriteMessage, Wrote, part::PartInProgress};
 use crate::service::{
     Caller, Context,
     completion::{self, CompleteUpload},
@@ -37,6 +37,10 @@ pub(super) struct WriteStream<'a> {
     pub(super) mode: Mode,
     pub(super) cursor: WriteCursor,
     pub(super) current: Option<PartInProgress>,
+    pub(super) replies: Replies,
+    /// Parts of which a frame arrived damaged. Frames for them that were under
+    /// way are ignored until one comes that begins the part again.
+    pub(super) damaged: HashSet<PartNumber>,
 }
 
 impl WriteStream<'_> {
@@ -46,7 +50,10 @@ impl WriteStream<'_> {
         first: WriteMessage,
         messages: impl Stream<Item = Result<WriteMessage>> + Unpin + Send,
     ) -> Result<Wrote> {
-        let outcome = self.take_all(first, messages).await;
+        let outcome = match self.say_state().await {
+            Ok(()) => self.take_all(first, messages).await,
+            Err(error) => Err(error),
+        };
         if let Some(part) = self.current.take() {
             part.abandon().await;
         }
@@ -69,7 +76,12 @@ impl WriteStream<'_> {
             let complete = message.complete;
             let expected = message.expected;
             self.take(message).await?;
-            next = self.next(&mut messages, &mut next_check).await?;
+            // Who listens need not half-close to get the answer.
+            if !(complete && self.replies.are_wanted()) {
+                next = self.next(&mut messages, &mut next_check).await?;
+            } else {
+                next = None;
+            }
             if complete {
                 if next.is_some() {
                     return Err(Error::invalid_field("complete", "no message may follow it"));
@@ -119,7 +131,10 @@ impl WriteStream<'_> {
         upload.check_epoch(self.epoch)
     }
 
-    async fn take(&mut self, message: WriteMessage) -> Result<()> {
+    async fn take(&mut self, mut message: WriteMessage) -> Result<()> {
+        if !message.data.is_empty() && self.is_of_damaged_part(message.offset) {
+            message.data.clear();
+        }
         let mut cursor = self.cursor.clone();
         let mut ends_part = false;
         if let Some(size) = message.final_size {
@@ -132,14 +147,20 @@ impl WriteStream<'_> {
                 ends_part = false;
             }
         }
-        let placement = match message.data.len() as u64 {
-            0 => None,
-            length => Some(cursor.place(message.offset, length)?),
-        };
-        if let Some(placement) = placement {
-            self.check_frame(placement, &message).await?;
-            cursor.advance(placement);
-            ends_part |= placement.ends_part;
+        let length = message.data.len() as u64;
+        if length > 0 {
+            let placement = cursor.place(message.offset, length)?;
+            match self.check_frame(placement, &message).await {
+                Ok(()) => {
+                    cursor.advance(placement);
+                    ends_part |= placement.ends_part;
+                }
+                Err(error) => {
+                    self.recover(placement, error).await?;
+                    cursor.abandon_part();
+                    message.data.clear();
+                }
+            }
         }
         let implied = message.complete && cursor.plan().size.is_none();
         let size = message.final_size.or(implied.then(|| cursor.highest()));
@@ -148,7 +169,7 @@ impl WriteStream<'_> {
             ends_part |= cursor.fix_size(size)?;
         }
         self.cursor = cursor;
-        if placement.is_some()
+        if !message.data.is_empty()
             && let Some(part) = &mut self.current
         {
             part.write(message.data).await?;
@@ -156,7 +177,42 @@ impl WriteStream<'_> {
         if ends_part {
             self.finish_part().await?;
         }
-        Ok(())
+        if message.state_lookup { self.say_state().await } else { Ok(()) }
+    }
+
+    /// Whether a frame was under way for a part that was dropped. The frame that
+    /// begins the part again ends that.
+    fn is_of_damaged_part(&mut self, offset: u64) -> bool {
+        let plan = self.cursor.plan();
+        let Some(part) = plan.part_at(offset).filter(|part| self.damaged.contains(part)) else {
+            return false;
+        };
+        if offset == plan.start(part) {
+            self.damaged.remove(&part);
+            return false;
+        }
+        true
+    }
+
+    /// Where somebody listens, a damaged frame costs its part and not the
+    /// stream.
+    async fn recover(&mut self, placement: Placement, error: Error) -> Result<()> {
+        if error.reason != Reason::ChecksumMismatch || !self.replies.are_wanted() {
+            return Err(error);
+        }
+        self.damaged.insert(placement.part);
+        let Some(part) = self.current.take() else { return Err(error) };
+        let part_offset = part.start();
+        part.abandon().await;
+        self.replies.send(Reply::Damaged { offset: placement.offset, part_offset }).await
+    }
+
+    async fn say_state(&self) -> Result<()> {
+        if !self.replies.are_wanted() {
+            return Ok(());
+        }
+        let status = uploads::get(self.context, self.caller, self.id).await?;
+        self.replies.send(Reply::State(status)).await
     }
 
     /// Judges a frame's bytes, after claiming its part if it is the first one.
@@ -203,10 +259,9 @@ impl WriteStream<'_> {
     }
 
     async fn finish_part(&mut self) -> Result<()> {
-        match self.current.take() {
-            Some(part) => part.finish(self.context, self.caller, self.id, self.epoch).await,
-            None => Ok(()),
-        }
+        let Some(part) = self.current.take() else { return Ok(()) };
+        let range = part.finish(self.context, self.caller, self.id, self.epoch).await?;
+        self.replies.send(Reply::Persisted(range)).await
     }
 
     async fn fix_size(&self, size: u64) -> Result<()> {
