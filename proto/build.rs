@@ -22,10 +22,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         file.source_code_info = None;
     }
     let out_dir = env::var("OUT_DIR")?;
-    fs::write(
-        Path::new(&out_dir).join("sluice_descriptor.bin"),
-        reflected.encode_to_vec(),
-    )?;
+    fs::write(Path::new(&out_dir).join("sluice_descriptor.bin"), reflected.encode_to_vec())?;
 
     tonic_prost_build::configure()
         // Frames stay slices of the buffer they arrived in.

@@ -70,7 +70,8 @@ impl<'a> Caller<'a> {
     ) -> Result<(), Stop> {
         let Script { first, rest, parts, content, patience, fixes_size } = script;
         let messages = stream::iter(rest);
-        let write = ingest::write(&self.server.context, CALLER, target, first, messages);
+        let replies = ingest::Replies::none();
+        let write = ingest::write(&self.server.context, CALLER, target, first, messages, replies);
         let outcome = match patience {
             Some(patience) => match tokio::time::timeout(patience, write).await {
                 Ok(outcome) => outcome,

@@ -33,7 +33,6 @@ async fn active(client: &Client, name: &str, size: u64) -> sluice_proto::v1::Upl
 }
 
 #[tokio::test]
-#[ignore = "BidiWriteUpload is not offered yet"]
 async fn each_part_is_acknowledged_once_it_is_persisted() {
     let server = Server::start().await;
     let client = server.client();
@@ -61,7 +60,6 @@ async fn each_part_is_acknowledged_once_it_is_persisted() {
 }
 
 #[tokio::test]
-#[ignore = "BidiWriteUpload is not offered yet"]
 async fn a_stream_can_create_fill_and_complete_its_upload() {
     let server = Server::start().await;
     let client = server.client();
@@ -86,7 +84,6 @@ async fn a_stream_can_create_fill_and_complete_its_upload() {
 }
 
 #[tokio::test]
-#[ignore = "BidiWriteUpload is not offered yet"]
 async fn a_damaged_frame_costs_its_part_and_not_the_stream() {
     let server = Server::start().await;
     let client = server.client();
@@ -127,7 +124,6 @@ async fn a_damaged_frame_costs_its_part_and_not_the_stream() {
 }
 
 #[tokio::test]
-#[ignore = "BidiWriteUpload is not offered yet"]
 async fn the_state_can_be_asked_for_on_the_open_stream() {
     let server = Server::start().await;
     let client = server.client();
@@ -145,7 +141,6 @@ async fn the_state_can_be_asked_for_on_the_open_stream() {
 }
 
 #[tokio::test]
-#[ignore = "BidiWriteUpload is not offered yet"]
 async fn every_other_rule_of_write_upload_holds() {
     let server = Server::start().await;
     let client = server.client();
