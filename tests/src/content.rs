@@ -1,6 +1,11 @@
 //! Content of any size that nobody has to hold.
 
-use std::ops::Range;
+use std::{
+    fs::File,
+    io::{Read, Write},
+    ops::Range,
+    path::Path,
+};
 
 use bytes::Bytes;
 use sluice_domain::Crc32c;
@@ -54,6 +59,25 @@ impl Content {
     pub fn matches(&self, offset: u64, bytes: &[u8]) -> bool {
         let end = offset + bytes.len() as u64;
         end <= self.size && self.bytes(offset..end) == bytes
+    }
+
+    /// Writes the content to a file.
+    pub fn write_to(&self, path: &Path) {
+        let mut file = File::create(path).expect("the file can be made");
+        for bytes in self.steps() {
+            file.write_all(&bytes).expect("the file can be written");
+        }
+    }
+
+    /// Whether a file holds exactly this content.
+    pub fn is_in(&self, path: &Path) -> bool {
+        let Ok(mut file) = File::open(path) else { return false };
+        let mut read = vec![0; STEP as usize];
+        let same = self.steps().all(|bytes| {
+            let read = &mut read[..bytes.len()];
+            file.read_exact(read).is_ok() && *read == *bytes
+        });
+        same && file.read(&mut read).is_ok_and(|length| length == 0)
     }
 
     /// BLAKE3 of the whole content, computed independently of the server.

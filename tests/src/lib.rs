@@ -6,6 +6,7 @@ mod disk;
 mod proxy;
 mod server;
 mod stored;
+mod terminal;
 
 mod client;
 mod frames;
@@ -34,6 +35,7 @@ pub use seed::{Seed, scale};
 pub use server::{Server, Setup};
 pub use stored::{Stored, bytes_on_disk};
 pub use stream::{BidiStream, OpenStream};
+pub use terminal::{Ended, Terminal, argument, ended, signal};
 pub use uploader::{Uploader, insist};
 pub use wait::eventually;
 pub use wire::{Body, Wire, grpc_frame};

@@ -1,0 +1,134 @@
+//! Somebody at a terminal who types `sluice …`.
+
+use std::{
+    path::{Path, PathBuf},
+    process::{ExitStatus, Stdio},
+    time::Duration,
+};
+
+use tempfile::TempDir;
+use tokio::{
+    io::AsyncWriteExt,
+    process::{Child, Command},
+    time::timeout,
+};
+
+use crate::{Server, binary};
+
+/// No command of a test takes longer, unless it hangs.
+const LIMIT: Duration = Duration::from_secs(300);
+
+/// A user with a home folder of their own, and nothing in their environment
+/// but the address of a server and its key.
+pub struct Terminal {
+    home: TempDir,
+    url: String,
+    key_file: PathBuf,
+}
+
+/// What a command has left.
+#[derive(Debug)]
+pub struct Ended {
+    /// The exit code; none after a signal.
+    pub code: Option<i32>,
+    /// What it printed for programs.
+    pub stdout: Vec<u8>,
+    /// What it printed for people.
+    pub stderr: String,
+}
+
+impl Terminal {
+    /// A user of a server, which is reached at this address.
+    pub fn of(server: &Server, url: &str) -> Self {
+        let home = TempDir::with_prefix("sluice-home-").expect("a temporary folder can be made");
+        Self { home, url: url.to_owned(), key_file: server.data_dir().join("api-key") }
+    }
+
+    /// A path in the user's home.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.home.path().join(name)
+    }
+
+    /// Starts a command and does not wait for it.
+    pub fn start<S: AsRef<str>>(&self, arguments: &[S]) -> Child {
+        self.command(arguments).spawn().expect("the program can be started")
+    }
+
+    /// Runs a command to its end.
+    pub async fn run<S: AsRef<str>>(&self, arguments: &[S]) -> Ended {
+        ended(self.start(arguments)).await
+    }
+
+    /// Runs a command with something to read on standard input.
+    pub async fn pipe<S: AsRef<str>>(&self, arguments: &[S], input: &[u8]) -> Ended {
+        let mut child =
+            self.command(arguments).stdin(Stdio::piped()).spawn().expect("the program starts");
+        let mut stdin = child.stdin.take().expect("stdin is piped");
+        let write = async move {
+            // A command that ends early does not read all.
+            let _ = stdin.write_all(input).await;
+        };
+        tokio::join!(write, ended(child)).1
+    }
+
+    fn command<S: AsRef<str>>(&self, arguments: &[S]) -> Command {
+        let mut command = Command::new(binary());
+        command
+            .args(arguments.iter().map(AsRef::as_ref))
+            .current_dir(self.home.path())
+            .env_clear()
+            .env("HOME", self.home.path())
+            .env("SLUICE_SERVER", &self.url)
+            .env("SLUICE_API_KEY_FILE", &self.key_file)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true);
+        command
+    }
+}
+
+impl Ended {
+    /// The events of `--json`.
+    pub fn events(&self) -> Vec<serde_json::Value> {
+        let text = str::from_utf8(&self.stdout).expect("events are UTF-8");
+        text.lines().map(|line| serde_json::from_str(line).expect("a line is JSON")).collect()
+    }
+
+    /// The first event of this kind.
+    pub fn event(&self, kind: &str) -> serde_json::Value {
+        let found = self.events().into_iter().find(|event| event["event"] == kind);
+        found.unwrap_or_else(|| panic!("no {kind} event: {self:?}"))
+    }
+
+    /// Asserts that it ended with this exit code.
+    #[track_caller]
+    pub fn assert_code(&self, code: i32) -> &Self {
+        assert_eq!(self.code, Some(code), "{}", self.stderr);
+        self
+    }
+}
+
+/// Waits for a command to end.
+pub async fn ended(child: Child) -> Ended {
+    let output = timeout(LIMIT, child.wait_with_output())
+        .await
+        .expect("the command ends")
+        .expect("its output can be read");
+    Ended {
+        code: ExitStatus::code(&output.status),
+        stdout: output.stdout,
+        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+    }
+}
+
+/// Sends a signal such as `INT` to a process.
+pub async fn signal(pid: u32, name: &str) {
+    let status = Command::new("kill").args([format!("-{name}"), pid.to_string()]).status().await;
+    assert!(status.is_ok_and(|status| status.success()), "{name} cannot be sent to {pid}");
+}
+
+/// A path as an argument.
+pub fn argument(path: &Path) -> String {
+    path.to_str().expect("paths of tests are UTF-8").to_owned()
+}

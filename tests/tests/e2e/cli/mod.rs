@@ -1,0 +1,4 @@
+//! The command line as people and scripts use it.
+
+mod resuming;
+mod transfers;
