@@ -164,8 +164,10 @@ impl Error {
     }
 
     pub(crate) fn after_giving_up(mut self, waited: Duration) -> Self {
-        let message = &mut self.0.message;
-        *message = format!("{message} (gave up after {:.0?} without progress)", waited);
+        if waited >= Duration::from_secs(1) {
+            let seconds = waited.as_secs();
+            self.0.message += &format!(" (gave up after {seconds} s without progress)");
+        }
         self
     }
 }

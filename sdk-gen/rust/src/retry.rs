@@ -13,24 +13,25 @@ const SHORTEST_DELAY: Duration = Duration::from_millis(100);
 /// The longest delay, unless the server asks for a longer one: 5 s with jitter.
 const LONGEST_DELAY: Duration = Duration::from_millis(2500);
 
-/// One run of attempts at the same thing. The time that it may go without
-/// progress, not the number of attempts, decides when it gives up.
+/// One run of attempts at the same thing. The time that it fails without
+/// progress, not the number of attempts, decides when it gives up. However long
+/// an attempt takes, there is another one.
 #[derive(Debug)]
 pub(crate) struct Attempts {
     delays: ExponentialBackoff,
     give_up_after: Duration,
-    last_progress: Instant,
+    failing_since: Option<Instant>,
 }
 
 impl Attempts {
     pub(crate) fn new(give_up_after: Duration) -> Self {
-        Self { delays: delays(), give_up_after, last_progress: Instant::now() }
+        Self { delays: delays(), give_up_after, failing_since: None }
     }
 
     /// Something got better: delays are short again and the time starts anew.
     pub(crate) fn progressed(&mut self) {
         self.delays = delays();
-        self.last_progress = Instant::now();
+        self.failing_since = None;
     }
 
     /// Waits before the next attempt, or gives the error back if there is no
@@ -41,7 +42,7 @@ impl Attempts {
         }
         let own = self.delays.next().unwrap_or(LONGEST_DELAY);
         let delay = error.retry_after().map_or(own, |asked| asked.max(own));
-        let waited = self.last_progress.elapsed();
+        let waited = self.failing_since.get_or_insert_with(Instant::now).elapsed();
         if waited + delay > self.give_up_after {
             return Err(error.after_giving_up(waited));
         }

@@ -12,7 +12,7 @@ mod whole;
 use std::{path::Path, sync::Arc, time::Instant};
 
 use sluice_domain::{ByteRange, DEFAULT_PART_SIZE, RangeSet};
-use sluice_proto::v1::ResumeUploadRequest;
+use sluice_proto::v1::{ResumeUploadRequest, upload::State};
 
 pub use options::UploadOptions;
 
@@ -123,7 +123,7 @@ impl Client {
         let upload = answer.upload.ok_or_else(no_upload)?;
         let fresh = upload.writer_epoch == 1
             && upload.persisted_bytes == 0
-            && upload.state() == sluice_proto::v1::upload::State::Active;
+            && upload.state() == State::Active;
         if !fresh {
             // The request id is that of an earlier call.
             return self.go_on(upload, content, options, reporter).await;
@@ -147,8 +147,6 @@ impl Client {
         options: &UploadOptions,
         reporter: &Reporter,
     ) -> Result<(File, Progress)> {
-        use sluice_proto::v1::upload::State;
-
         let content = Arc::new(content);
         verify::same_size(&upload, &content)?;
         match upload.state() {

@@ -107,22 +107,20 @@ impl Parts {
         self.lock().checksums.insert(part, crc32c);
     }
 
-    /// The server says what is persisted. Answers whether that is more than was
-    /// known.
-    pub(super) fn persisted(&self, persisted: &RangeSet) -> bool {
+    /// The server says what is persisted.
+    pub(super) fn persisted(&self, persisted: &RangeSet) {
         let mut ledger = self.lock();
-        let before = ledger.persisted;
         let there = |part: PartNumber| persisted.contains(self.range(part));
         ledger.taken.retain(|part, _| !there(*part));
         ledger.missing.retain(|part| !there(*part));
         ledger.persisted = ledger.persisted.max(persisted.total());
-        ledger.persisted > before
     }
 
     /// A stream has ended: what it took and the server does not have is missing
-    /// again. Answers whether more is persisted than was known.
-    pub(super) fn settle(&self, stream: StreamId, persisted: &RangeSet) -> bool {
-        let more = self.persisted(persisted);
+    /// again. Answers how many bytes were sent in vain.
+    pub(super) fn settle(&self, stream: StreamId, persisted: &RangeSet) -> u64 {
+        self.persisted(persisted);
+        let mut in_vain = 0;
         let mut ledger = self.lock();
         let Ledger { open, taken, sent_before, missing, .. } = &mut *ledger;
         open.remove(&stream);
@@ -130,11 +128,12 @@ impl Parts {
             if taken.by == stream {
                 let before = sent_before.entry(*part).or_default();
                 *before = taken.sent.max(*before);
+                in_vain += taken.sent;
                 missing.insert(*part);
             }
             taken.by != stream
         });
-        more
+        in_vain
     }
 
     /// Everything that is not persisted is missing, whatever was known.
@@ -218,11 +217,11 @@ mod tests {
         for stream in [a, b, a, b] {
             parts.take(stream);
         }
-        assert!(parts.settle(a, &set(&[(0, MIB)])));
+        assert_eq!(parts.settle(a, &set(&[(0, MIB)])), 0);
         let c = parts.open_stream();
         assert_eq!(parts.take(c), Some(number(3)));
         assert_eq!(parts.take(c), None);
-        assert!(!parts.settle(c, &set(&[(0, MIB)])));
+        parts.settle(c, &set(&[(0, MIB)]));
         assert!(parts.has_missing());
         // Its reader may not have noticed yet.
         assert_eq!(parts.take(c), None);
@@ -236,7 +235,7 @@ mod tests {
         parts.sent(a, part, MIB);
         parts.sent(a, part, MIB / 2);
         assert_eq!(parts.progress().in_flight, MIB + MIB / 2);
-        parts.settle(a, &set(&[]));
+        assert_eq!(parts.settle(a, &set(&[])), MIB + MIB / 2);
         assert_eq!(parts.progress().in_flight, 0);
 
         let b = parts.open_stream();

@@ -27,6 +27,9 @@ use crate::{
 
 /// How often the server is asked what is persisted while streams are open.
 const WATCH_INTERVAL: Duration = Duration::from_secs(1);
+/// A stream that has sent this much has reached the server, even if a slow link
+/// was cut before a part was whole.
+const MORE_THAN_BUFFERS: u64 = 4 * 1024 * 1024;
 /// Times that storage may ask for parts again at completion.
 const MOST_COMPLETIONS: u32 = 5;
 
@@ -119,8 +122,8 @@ impl<'a> Session<'a> {
                 }
                 Err(error) => return Err(error),
             };
-            self.parts.settle(stream, &persisted_ranges(&upload));
-            if self.parts.progress().persisted > before {
+            let in_vain = self.parts.settle(stream, &persisted_ranges(&upload));
+            if self.parts.progress().persisted > before || in_vain > MORE_THAN_BUFFERS {
                 attempts.progressed();
             }
             if self.parts.has_missing() {

@@ -139,15 +139,19 @@ impl Target {
         let mut attempts = self.client.attempts();
         let mut furthest = 0;
         loop {
-            let sent = Arc::new(Mutex::new(0));
+            let sent = Arc::new(Mutex::new(Some(0)));
             let answer = self.clone().send_once(&part, final_size, turn, sent.clone()).await;
-            let now = *sent.lock().unwrap_or_else(PoisonError::into_inner);
+            // What the transport takes from now on does not count any more.
+            let now = sent.lock().unwrap_or_else(PoisonError::into_inner).take().unwrap_or(0);
             {
                 let mut progress = self.progress();
                 progress.in_flight -= now;
                 progress.resent += now.min(furthest);
             }
-            furthest = furthest.max(now);
+            if now > furthest {
+                attempts.progressed();
+                furthest = now;
+            }
             let (upload, error) = match answer {
                 Ok(upload) => (upload, Error::new(Kind::Transport, "the server kept nothing")),
                 Err(error) if error.is_transient() => {
@@ -170,7 +174,7 @@ impl Target {
         part: &[FileFrame],
         final_size: Option<u64>,
         turn: usize,
-        sent: Arc<Mutex<u64>>,
+        sent: Arc<Mutex<Option<u64>>>,
     ) -> Result<Upload> {
         let first = WriteUploadRequest {
             first_message: Some(FirstMessage::UploadId(self.upload_id.clone())),
@@ -181,11 +185,13 @@ impl Target {
         let connection = self.lanes[turn % self.lanes.len()].clone();
         let frames = stream::iter(part.to_vec()).map(move |frame| {
             let length = frame.len();
-            *sent.lock().unwrap_or_else(PoisonError::into_inner) += length;
-            let mut progress = self.progress();
-            progress.sent += length;
-            progress.trouble = None;
-            progress.in_flight += length;
+            if let Some(sent) = &mut *sent.lock().unwrap_or_else(PoisonError::into_inner) {
+                *sent += length;
+                let mut progress = self.progress();
+                progress.sent += length;
+                progress.trouble = None;
+                progress.in_flight += length;
+            }
             frame.into_message()
         });
         let messages = stream::iter([first]).chain(frames);
