@@ -9,7 +9,7 @@ use crate::service::uploads::UploadStatus;
 #[derive(Debug, Clone)]
 pub enum Reply {
     /// The upload as it is now.
-    State(UploadStatus),
+    State(Box<UploadStatus>),
     /// These bytes are persisted: a whole part.
     Persisted(ByteRange),
     /// A frame arrived damaged, and its part was dropped.

@@ -212,7 +212,7 @@ impl WriteStream<'_> {
             return Ok(());
         }
         let status = uploads::get(self.context, self.caller, self.id).await?;
-        self.replies.send(Reply::State(status)).await
+        self.replies.send(Reply::State(Box::new(status))).await
     }
 
     /// Judges a frame's bytes, after claiming its part if it is the first one.
