@@ -110,7 +110,7 @@ pub struct Database {
 
 struct Readers {
     idle: Mutex<Vec<Connection>>,
-    permits: Semaphore,
+    permits: Arc<Semaphore>,
 }
 
 impl Database {
@@ -132,7 +132,8 @@ impl Database {
         let events = Arc::new(Notify::new());
         let writer = Writer { connection, waiting, events: Arc::clone(&events), options };
         thread::Builder::new().name("database".into()).spawn(move || writer.run())?;
-        let readers = Readers { idle: Mutex::new(readers), permits: Semaphore::new(READERS) };
+        let permits = Arc::new(Semaphore::new(READERS));
+        let readers = Readers { idle: Mutex::new(readers), permits };
         Ok(Self { changes, readers: Arc::new(readers), tasks, events })
     }
 
@@ -172,23 +173,22 @@ impl Database {
         look_up: impl FnOnce(&Connection) -> Outcome<T> + Send + 'static,
     ) -> Result<T> {
         let readers = Arc::clone(&self.readers);
-        let permit = self.readers.permits.acquire().await;
+        let permit = Arc::clone(&readers.permits).acquire_owned().await;
         let permit = permit.map_err(|_| Error::storage_io("the database has stopped"))?;
-        let result = self
-            .tasks
-            .blocking(move || {
-                let mut connection = readers.take();
-                let outcome = snapshot(&mut connection, look_up);
-                readers.put(connection);
-                match outcome {
-                    Ok(value) => Ok(value),
-                    Err(Fault::Refused(error)) => Err(error),
-                    Err(Fault::Sqlite(error)) => Err(sqlite_error(&error)),
-                }
-            })
-            .await;
-        drop(permit);
-        result
+        let looked_up = move || {
+            let mut connection = readers.take();
+            let outcome = snapshot(&mut connection, look_up);
+            readers.put(connection);
+            // It lasts as long as the connection is in use, also if nobody
+            // waits for the answer any more.
+            drop(permit);
+            match outcome {
+                Ok(value) => Ok(value),
+                Err(Fault::Refused(error)) => Err(error),
+                Err(Fault::Sqlite(error)) => Err(sqlite_error(&error)),
+            }
+        };
+        self.tasks.blocking(looked_up).await
     }
 }
 
