@@ -5,6 +5,8 @@
 
 pub mod blob_store;
 pub mod clock;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 pub mod credential_store;
 pub mod event_queue;
 pub mod file_store;

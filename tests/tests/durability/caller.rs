@@ -1,13 +1,17 @@
 //! Somebody who uses the server, and remembers every answer.
 
+use std::{collections::HashSet, time::Duration};
+
 use futures::{future::join_all, stream};
 use sluice_domain::{Error, PartNumber, Reason, Result, UploadId, UploadState};
 use sluice_server::service::{
     completion::{self, CompleteUpload},
     files,
-    ingest::{self, Target, Wrote},
+    ingest::{self, Replies, Reply, Target, Wrote},
     uploads,
 };
+
+use tokio::sync::mpsc;
 
 use crate::{
     ledger::{Declared, Entry, Ledger, Shared, Stop, broken, lock},
@@ -17,6 +21,9 @@ use crate::{
 
 /// More changes than the server makes between two checkpoints of its database.
 const MANY: usize = 520;
+
+/// Longer than any stream takes.
+const FOR_EVER: Duration = Duration::from_secs(60 * 60);
 
 /// A caller of the services.
 #[derive(Clone, Copy)]
@@ -60,7 +67,8 @@ impl<'a> Caller<'a> {
         self.send(entry, target, script, &[]).await
     }
 
-    /// Runs one stream. A caller who has no patience goes away in the middle.
+    /// Runs one stream, and listens if the script says so. A caller who has no
+    /// patience goes away in the middle.
     pub(crate) async fn send(
         &self,
         entry: &Shared,
@@ -68,27 +76,26 @@ impl<'a> Caller<'a> {
         script: Script,
         refusals: &[Reason],
     ) -> Result<(), Stop> {
-        let Script { first, rest, parts, content, patience, fixes_size } = script;
+        let Script { first, rest, mut parts, content, listens, patience, fixes_size } = script;
+        let (sender, said) = mpsc::channel(4);
+        let replies = Some(sender).filter(|_| listens).map_or_else(Replies::none, Replies::to);
         let messages = stream::iter(rest);
-        let replies = ingest::Replies::none();
         let write = ingest::write(&self.server.context, CALLER, target, first, messages, replies);
-        let outcome = match patience {
-            Some(patience) => match tokio::time::timeout(patience, write).await {
-                Ok(outcome) => outcome,
-                Err(_) => return Ok(()),
-            },
-            None => write.await,
-        };
+        let write = tokio::time::timeout(patience.unwrap_or(FOR_EVER), write);
+        let (outcome, damaged) = tokio::join!(write, listen(entry, said, content));
+        let damaged = damaged?;
         let mut entry = lock(entry);
         let Wrote { status, file } = match outcome {
-            Ok(wrote) => wrote,
-            Err(refused) => {
+            Ok(Ok(wrote)) => wrote,
+            Ok(Err(refused)) => {
                 entry.id = entry.id.or(refused.upload);
                 let refusals = entry.refusals(refusals);
                 return self.judge("a stream", Err(refused.error), &refusals);
             }
+            Err(_) => return Ok(()),
         };
         entry.acknowledge_status(&status)?;
+        parts.retain(|part| !damaged.contains(part));
         // Of what was given up since, nothing is persisted any more.
         let kept = match status.upload.state {
             UploadState::Active | UploadState::Completing => fixes_size,
@@ -218,6 +225,31 @@ impl<'a> Caller<'a> {
             Err(error) => broken(format!("{what} was refused: {error}")),
         }
     }
+}
+
+/// Remembers what is said on an open stream. Answers which parts were dropped
+/// because they arrived damaged.
+async fn listen(
+    entry: &Shared,
+    mut said: mpsc::Receiver<Reply>,
+    content: usize,
+) -> Result<HashSet<PartNumber>, Stop> {
+    let mut damaged = HashSet::new();
+    while let Some(reply) = said.recv().await {
+        let mut entry = lock(entry);
+        let part_at = |offset| entry.plan().part_at(offset).expect("a part of the file");
+        match reply {
+            Reply::State(status) => entry.acknowledge_status(&status)?,
+            Reply::Persisted(range) => {
+                let part = part_at(range.start);
+                entry.acknowledge(part, Some(content))?;
+            }
+            Reply::Damaged { part_offset, .. } => {
+                damaged.insert(part_at(part_offset));
+            }
+        }
+    }
+    Ok(damaged)
 }
 
 fn id_of(entry: &Shared) -> UploadId {

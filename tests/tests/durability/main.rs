@@ -10,7 +10,9 @@ mod server;
 mod simulation;
 mod workload;
 
+mod conformance;
 mod corruption;
 mod dropped_syncs;
 mod faults;
 mod power_loss;
+mod races;

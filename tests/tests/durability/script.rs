@@ -16,6 +16,8 @@ pub(crate) struct Script {
     pub(crate) parts: Vec<PartNumber>,
     /// Which content it sends.
     pub(crate) content: usize,
+    /// Whether the caller listens to what is said on the open stream.
+    pub(crate) listens: bool,
     /// When the caller goes away.
     pub(crate) patience: Option<Duration>,
     /// Whether the last part is whole when the stream ends.
@@ -45,8 +47,16 @@ impl Script {
         let fixes_size = entry.request.size.is_some();
         let first = messages.remove(0);
         let rest = messages.into_iter().map(Ok).collect();
-        Self { first, rest, parts: parts.to_vec(), content, patience: None, fixes_size }
-            .fixing(entry)
+        Self {
+            first,
+            rest,
+            parts: parts.to_vec(),
+            content,
+            listens: false,
+            patience: None,
+            fixes_size,
+        }
+        .fixing(entry)
     }
 
     /// Some of the missing parts, rarely of those that are there, and sometimes
@@ -62,6 +72,7 @@ impl Script {
         }
         let content = usize::from(rng.random_ratio(1, 12));
         let mut script = Self::honest(entry, &parts, content);
+        script.listens = rng.random_bool(0.5);
         let at = rng.random_range(0..=script.rest.len());
         match rng.random_range(0..12) {
             0 => script.rest.insert(at, Err(Error::new(Reason::StreamIdle, "the line is dead"))),

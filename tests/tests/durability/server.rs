@@ -2,7 +2,7 @@
 
 use std::{
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use sluice_domain::{AccountId, PartSizeLimits, Result, Timestamp};
 use sluice_server::{
     adapters::embedded::{Database, DatabaseOptions, DiskBlobStore},
-    ports::{Delivery, EventQueue, Receipt},
+    ports::{Delivery, Event, EventQueue, Receipt},
     service::{Caller, Context, Limits},
     tasks::Tasks,
     worker::{events, sweeper},
@@ -22,6 +22,7 @@ use uuid::Uuid;
 
 use crate::{
     clock::ManualClock,
+    ledger::lock,
     simulation::{Port, SimulatedDisk, VFS},
 };
 
@@ -119,6 +120,12 @@ impl Server {
         }
     }
 
+    /// Lets the worker get an event that nobody has enqueued, as a queue that
+    /// delivers more than once may do.
+    pub(crate) fn deliver(&self, event: Event) {
+        lock(&self.events.stray).push(event);
+    }
+
     /// Stops in good order.
     pub(crate) async fn stop(self) {
         self.context.tasks.finish(Duration::from_secs(60)).await;
@@ -132,13 +139,15 @@ impl Server {
 struct WatchedQueue {
     inner: Arc<dyn EventQueue>,
     delivered: AtomicU64,
+    stray: Mutex<Vec<Event>>,
     /// Rings when the worker has nothing to do.
     idle: Notify,
 }
 
 impl WatchedQueue {
     fn new(inner: Arc<dyn EventQueue>) -> Self {
-        Self { inner, delivered: AtomicU64::new(0), idle: Notify::new() }
+        let (delivered, stray, idle) = (AtomicU64::new(0), Mutex::default(), Notify::new());
+        Self { inner, delivered, stray, idle }
     }
 }
 
@@ -151,7 +160,10 @@ impl EventQueue for WatchedQueue {
         lease: Duration,
         max_attempts: u32,
     ) -> Result<Vec<Delivery>> {
-        let deliveries = self.inner.receive(limit, now, lease, max_attempts).await?;
+        let mut deliveries = self.inner.receive(limit, now, lease, max_attempts).await?;
+        let receipt = Receipt { event: -1, attempt: 1 };
+        let stray = std::mem::take(&mut *lock(&self.stray));
+        deliveries.extend(stray.into_iter().map(|event| Delivery { event, receipt }));
         self.delivered.fetch_add(deliveries.len() as u64, Ordering::Relaxed);
         Ok(deliveries)
     }

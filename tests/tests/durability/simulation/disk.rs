@@ -6,7 +6,7 @@ use std::{
     io,
     path::{Path, PathBuf},
     sync::{
-        Arc, LazyLock, Mutex, MutexGuard, PoisonError, Weak,
+        Arc, Condvar, LazyLock, Mutex, MutexGuard, PoisonError, Weak,
         atomic::{AtomicU64, Ordering},
     },
     thread,
@@ -34,6 +34,9 @@ static NEXT: AtomicU64 = AtomicU64::new(0);
 pub(crate) struct SimulatedDisk {
     root: PathBuf,
     world: Mutex<World>,
+    /// Whether syncs of the database's log are being held.
+    log_is_held: Mutex<bool>,
+    log_is_free: Condvar,
     /// What the connections to each database share beside its bytes.
     pub(super) databases: Mutex<HashMap<PathBuf, Arc<Coordination>>>,
 }
@@ -48,8 +51,13 @@ impl SimulatedDisk {
         vfs::register();
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let root = PathBuf::from(format!("/simulated-{number}"));
-        let disk =
-            Arc::new(Self { root: root.clone(), world: world.into(), databases: Mutex::default() });
+        let disk = Arc::new(Self {
+            root: root.clone(),
+            world: world.into(),
+            log_is_held: Mutex::default(),
+            log_is_free: Condvar::new(),
+            databases: Mutex::default(),
+        });
         lock(&DISKS).insert(root, Arc::downgrade(&disk));
         disk
     }
@@ -121,6 +129,20 @@ impl SimulatedDisk {
     pub(crate) fn flip_bit(&self, name: &str, bit: u64) {
         let path = Path::new("blobs").join(&name[name.len() - 2..]).join(name);
         self.world().flip_bit(&path, bit).expect("the file is there");
+    }
+
+    /// Lets syncs of the database's log, and with them all changes, wait; or
+    /// lets them go on.
+    pub(crate) fn hold_log(&self, held: bool) {
+        *lock(&self.log_is_held) = held;
+        self.log_is_free.notify_all();
+    }
+
+    pub(super) fn wait_for_log(&self) {
+        let mut held = lock(&self.log_is_held);
+        while *held {
+            held = self.log_is_free.wait(held).unwrap_or_else(PoisonError::into_inner);
+        }
     }
 
     /// Waits until every connection to the database is closed: the last one

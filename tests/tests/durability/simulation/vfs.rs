@@ -269,6 +269,9 @@ unsafe extern "C" fn truncate(file: *mut sqlite3_file, size: sqlite3_int64) -> c
 unsafe extern "C" fn sync(file: *mut sqlite3_file, _: c_int) -> c_int {
     // SAFETY: SQLite passes an open file.
     let state = unsafe { state(file) };
+    if state.path.to_string_lossy().ends_with("-wal") {
+        state.disk.wait_for_log();
+    }
     let mut world = state.disk.world();
     let synced = world.sync(state.file);
     if synced.is_ok() && std::mem::take(&mut state.is_new_journal) {

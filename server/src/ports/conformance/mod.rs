@@ -1,0 +1,14 @@
+//! The promises of the ports, as functions that check them on any adapter: one
+//! per promise, named for it. They panic where a promise is broken.
+//!
+//! Each makes accounts and uploads of its own, so one store can serve them one
+//! after the other. Those of the queue need it for themselves, because they
+//! take whatever comes.
+
+pub mod blob_store;
+pub mod credential_store;
+pub mod event_queue;
+pub mod file_store;
+pub mod upload_store;
+
+mod fixtures;

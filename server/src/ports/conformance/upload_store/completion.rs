@@ -1,0 +1,158 @@
+//! Freezing and publishing.
+
+use futures::future::join_all;
+use sluice_domain::{FileState, OnConflict, Reason, UploadState};
+
+use crate::ports::{
+    Freeze, UploadStore,
+    conformance::fixtures::{
+        NOW, PART_SIZE, after, assert_refused, commit, completed, create, created, freeze_of,
+        frozen, name, new_owner, new_upload, part, processing, written,
+    },
+};
+
+/// An upload is frozen only when every part is there.
+pub async fn freezing_needs_every_part(store: &dyn UploadStore) {
+    let upload = created(store, new_owner(), "file", 2).await;
+    commit(store, &upload, part(2, 7)).await.expect("the part is recorded");
+    let frozen = store.freeze(upload.owner, upload.id, freeze_of(2), NOW).await;
+    assert_refused(frozen, Reason::PartsMissing);
+    let read = store.upload(upload.owner, upload.id).await.expect("it is there");
+    assert_eq!(read.state, UploadState::Active);
+}
+
+/// An upload is not frozen with another size than it has.
+pub async fn freezing_needs_the_right_size(store: &dyn UploadStore) {
+    let upload = written(store, new_owner(), "file", 2).await;
+    let frozen = store.freeze(upload.owner, upload.id, freeze_of(1), NOW).await;
+    assert_refused(frozen, Reason::SizeMismatch);
+}
+
+/// An empty file has no parts.
+pub async fn an_empty_upload_can_be_frozen(store: &dyn UploadStore) {
+    let upload = create(store, new_upload(new_owner(), "file", None)).await;
+    let frozen = store.freeze(upload.owner, upload.id, freeze_of(0), NOW).await;
+    assert_eq!(frozen.expect("it is frozen").plan.size, Some(0));
+    let file = store.publish(upload.owner, upload.id, NOW).await.expect("it is published");
+    assert_eq!((file.size, file.state), (0, FileState::Ready));
+}
+
+/// Of many that freeze at once one does.
+pub async fn an_upload_is_frozen_once(store: &dyn UploadStore) {
+    let upload = written(store, new_owner(), "file", 2).await;
+    let freeze = || store.freeze(upload.owner, upload.id, freeze_of(2), NOW);
+    let (done, refused): (Vec<_>, Vec<_>) =
+        join_all((0..64).map(|_| freeze())).await.into_iter().partition(Result::is_ok);
+    assert_eq!(done.len(), 1);
+    for refusal in refused {
+        assert_refused(refusal, Reason::UploadNotActive);
+    }
+}
+
+/// A writer who was fenced cannot freeze.
+pub async fn freezing_is_for_the_current_writer(store: &dyn UploadStore) {
+    let upload = written(store, new_owner(), "file", 1).await;
+    let (owner, id) = (upload.owner, upload.id);
+    let stale = Freeze { epoch: Some(sluice_domain::Epoch(9)), ..freeze_of(1) };
+    assert_refused(store.freeze(owner, id, stale, NOW).await, Reason::StaleWriter);
+    let current = Freeze { epoch: Some(upload.epoch), ..freeze_of(1) };
+    store.freeze(owner, id, current, NOW).await.expect("the current writer may");
+}
+
+/// A frozen upload keeps what was decided: digest, name, rule, and an order
+/// among all completions.
+pub async fn freezing_keeps_what_was_decided(store: &dyn UploadStore) {
+    let owner = new_owner();
+    let first = frozen(store, owner, "first", 1).await;
+    let upload = written(store, owner, "second", 2).await;
+    let freeze = Freeze {
+        name: Some(name("third")),
+        on_conflict: Some(OnConflict::Replace),
+        sha256: Some([3; 32]),
+        ..freeze_of(2)
+    };
+    let answered = store.freeze(owner, upload.id, freeze.clone(), after(1)).await;
+    let answered = answered.expect("it is frozen");
+    let read = store.upload(owner, upload.id).await.expect("it is there");
+    assert_eq!(read, answered);
+    assert_eq!(read.state, UploadState::Completing);
+    assert_eq!((read.name, read.on_conflict), (name("third"), OnConflict::Replace));
+    assert_eq!((read.declared.sha256, read.update_time), (Some([3; 32]), after(1)));
+    let (earlier, later) = (first.completion.expect("frozen"), read.completion.expect("frozen"));
+    assert_eq!(later.digest, freeze.digest);
+    assert!(earlier.sequence < later.sequence, "{earlier:?} came before {later:?}");
+}
+
+/// Neither a file's name nor that of another completion is given twice.
+pub async fn freezing_refuses_a_taken_name(store: &dyn UploadStore) {
+    let owner = new_owner();
+    let late = [written(store, owner, "file", 1).await, written(store, owner, "coming", 1).await];
+    completed(store, owner, "file").await;
+    frozen(store, owner, "coming", 1).await;
+    for upload in late {
+        let refused = store.freeze(owner, upload.id, freeze_of(1), NOW).await;
+        assert_refused(refused, Reason::FileExists);
+        let renamed = Freeze { name: Some(name("file")), ..freeze_of(1) };
+        assert_refused(store.freeze(owner, upload.id, renamed, NOW).await, Reason::FileExists);
+        let replacing = Freeze { on_conflict: Some(OnConflict::Replace), ..freeze_of(1) };
+        store.freeze(owner, upload.id, replacing, NOW).await.expect("it may replace");
+    }
+}
+
+/// However often and by how many it is published, an upload becomes one file.
+pub async fn an_upload_becomes_one_file(store: &dyn UploadStore) {
+    let upload = frozen(store, new_owner(), "file", 2).await;
+    let publish = || store.publish(upload.owner, upload.id, after(5));
+    let answers = join_all((0..64).map(|_| publish())).await;
+    let first = answers[0].clone().expect("it is published");
+    assert_eq!((first.id, first.upload_id), (upload.file_id, upload.id));
+    assert_eq!((first.size, first.part_size), (2 * PART_SIZE, PART_SIZE));
+    assert_eq!((first.state, first.create_time), (FileState::Ready, after(5)));
+    assert_eq!(first.checksums.crc32c, Some(freeze_of(2).digest.crc32c));
+    assert_eq!(first.checksums.blake3, Some(freeze_of(2).digest.blake3));
+    for answer in answers {
+        assert_eq!(answer.expect("it is published"), first);
+    }
+    let read = store.file_of_upload(upload.owner, upload.file_id).await;
+    assert_eq!(read.expect("it is there"), first);
+    let ended = store.upload(upload.owner, upload.id).await.expect("it is there");
+    assert_eq!(ended.state, UploadState::Completed);
+}
+
+/// Nothing is published that was not frozen.
+pub async fn publishing_needs_a_freeze(store: &dyn UploadStore) {
+    let upload = written(store, new_owner(), "file", 1).await;
+    let published = store.publish(upload.owner, upload.id, NOW).await;
+    assert_refused(published, Reason::UploadNotActive);
+    store.cancel(upload.owner, upload.id, NOW).await.expect("it is cancelled");
+    let published = store.publish(upload.owner, upload.id, NOW).await;
+    assert_refused(published, Reason::UploadNotActive);
+    let file = store.file_of_upload(upload.owner, upload.file_id).await;
+    assert_refused(file, Reason::FileNotFound);
+}
+
+/// A file with a declared SHA-256 is not readable before it was checked.
+pub async fn a_declared_sha256_is_checked_first(store: &dyn UploadStore) {
+    let file = processing(store, new_owner(), "file", OnConflict::Fail).await;
+    assert_eq!((file.state, file.ready_time), (FileState::Processing, None));
+    assert_eq!(file.checksums.sha256, Some([9; 32]));
+}
+
+/// Replacing keeps one file of a name: the one that was completed last, not the
+/// one that was published last.
+pub async fn the_last_completion_keeps_the_name(store: &dyn UploadStore) {
+    let owner = new_owner();
+    let replacing = || Freeze { on_conflict: Some(OnConflict::Replace), ..freeze_of(1) };
+    let [first, second] =
+        [written(store, owner, "file", 1).await, written(store, owner, "file", 1).await];
+    for upload in [&first, &second] {
+        store.freeze(owner, upload.id, replacing(), NOW).await.expect("it is frozen");
+    }
+    for upload in [&second, &first] {
+        store.publish(owner, upload.id, NOW).await.expect("it is published");
+    }
+    assert_refused(store.file_of_upload(owner, first.file_id).await, Reason::FileNotFound);
+    let kept = store.file_of_upload(owner, second.file_id).await.expect("the last one is there");
+    assert_eq!(kept.state, FileState::Ready);
+    assert!(!store.blob_in_use(first.id).await.expect("an answer"));
+}

@@ -1,0 +1,140 @@
+//! The embedded engine, on a real disk, keeps every promise of the ports.
+
+use std::{path::Path, sync::Arc};
+
+use sluice_server::{
+    adapters::embedded::{Database, DatabaseOptions, DiskBlobStore, disk::OsDisk},
+    ports::{BlobStore, conformance},
+    tasks::Tasks,
+};
+use tempfile::TempDir;
+
+/// A test for each promise of a port, called with the engine's stores.
+macro_rules! promises {
+    ($port:ident, $engine:ident => $stores:tt: $($promise:ident)+) => {
+        mod $port {
+            $(
+                #[tokio::test]
+                async fn $promise() {
+                    let $engine = super::Engine::new();
+                    super::conformance::$port::$promise $stores.await;
+                }
+            )+
+        }
+    };
+}
+
+promises! { upload_store, engine => (&engine.database):
+    a_created_upload_reads_back
+    a_repeated_request_answers_the_first_upload
+    a_request_id_names_one_request
+    a_request_id_belongs_to_its_owner
+    a_taken_name_is_refused_at_creation
+    an_upload_of_another_owner_is_not_found
+    persisted_are_the_recorded_parts
+    a_part_is_recorded_once
+    a_recorded_part_reads_back
+    parts_are_listed_by_number
+    a_part_of_another_epoch_is_refused
+    only_an_active_upload_takes_parts
+    a_part_of_the_wrong_length_is_refused
+    a_recorded_part_slides_the_expiry
+    every_writer_gets_an_epoch_of_its_own
+    the_size_is_fixed_once
+    freezing_needs_every_part
+    freezing_needs_the_right_size
+    an_empty_upload_can_be_frozen
+    an_upload_is_frozen_once
+    freezing_is_for_the_current_writer
+    freezing_keeps_what_was_decided
+    freezing_refuses_a_taken_name
+    an_upload_becomes_one_file
+    publishing_needs_a_freeze
+    a_declared_sha256_is_checked_first
+    the_last_completion_keeps_the_name
+    a_cancelled_upload_stays_cancelled
+    a_frozen_upload_cannot_be_cancelled
+    cancelling_and_freezing_exclude_each_other
+    only_an_overdue_upload_expires
+    overdue_uploads_are_found
+    abandoned_completions_are_found
+    a_failed_upload_keeps_its_reason
+    only_ended_uploads_are_forgotten
+    bytes_are_in_use_while_a_record_needs_them
+    uploads_are_listed_newest_first
+}
+
+promises! { file_store, engine => (&engine.database, &engine.database):
+    a_file_of_another_owner_is_not_found
+    a_change_leaves_the_rest
+    an_old_etag_is_refused
+    a_taken_name_is_refused
+    a_deleted_file_is_gone
+    a_checked_file_becomes_ready
+    a_failed_file_says_why
+    a_replacement_waits_until_it_is_ready
+    files_are_listed_newest_first
+    names_are_folded_at_the_delimiter
+    files_are_listed_by_state
+}
+
+promises! { event_queue, engine => (&engine.database, &engine.database):
+    what_a_change_causes_is_delivered
+    a_delivered_event_is_hidden_for_its_lease
+    an_event_is_held_by_one
+    at_most_the_limit_is_delivered
+    an_acknowledged_event_is_gone
+    an_old_receipt_is_worthless
+    an_extended_lease_hides_longer
+    a_retried_event_comes_again
+    a_hopeless_event_is_put_aside
+    waiting_ends
+}
+
+promises! { credential_store, engine => (&engine.database):
+    an_unknown_key_is_nobodys
+    the_operator_has_one_account
+    a_new_key_ends_the_one_before
+    the_same_key_can_be_set_again
+}
+
+promises! { blob_store, engine => (&engine.blobs):
+    persisted_bytes_read_back
+    frames_of_any_size_make_a_part
+    missing_bytes_are_corrupt
+    sealing_is_idempotent
+    an_abandoned_part_can_be_written_anew
+    deleted_bytes_are_gone
+    a_sound_store_is_healthy
+    other_parts_are_free
+    a_second_writer_waits_for_the_first
+    a_busy_part_is_refused
+    a_silent_writer_is_taken_over
+    a_persisted_part_is_not_taken_over
+    a_newer_epoch_takes_over_at_once
+    a_fence_ends_older_writers
+    a_fence_waits_for_a_commit
+    a_dropped_writer_holds_its_part_until_its_write_is_over
+}
+
+struct Engine {
+    database: Database,
+    blobs: Arc<dyn BlobStore>,
+    _folder: TempDir,
+}
+
+impl Engine {
+    fn new() -> Self {
+        let folder = TempDir::new().expect("a folder can be made");
+        let tasks = Tasks::new();
+        let options = DatabaseOptions::new(folder.path().join("sluice.db"));
+        let database = Database::open(options, tasks.clone()).expect("the database opens");
+        let blobs = blobs(&folder.path().join("blobs"), tasks);
+        Self { database, blobs, _folder: folder }
+    }
+}
+
+fn blobs(root: &Path, tasks: Tasks) -> Arc<dyn BlobStore> {
+    let store = DiskBlobStore::open(Arc::new(OsDisk), root, 0, tasks);
+    Arc::new(store.expect("the store opens"))
+}
