@@ -1,7 +1,6 @@
 //! `UploadService.BidiWriteUpload`: a write stream that talks back.
 
 use futures::{StreamExt, future, stream, stream::BoxStream};
-use sluice_domain::Epoch;
 use sluice_proto::v1::{
     self,
     bidi_write_upload_response::{Completed, Response},
@@ -16,7 +15,7 @@ use super::{
 };
 use crate::service::{
     Caller, Context,
-    ingest::{self, Refused, Replies, Reply, Target},
+    ingest::{self, Refused, Replies, Reply},
 };
 
 /// Replies that may wait for a caller who does not take them, before the stream
@@ -61,11 +60,7 @@ async fn write(
     let (first, state_lookup) = convert_upload::split_bidi(first);
     let (target, mut first) = convert_upload::first_message(first)?;
     first.state_lookup = state_lookup;
-    let epoch = match &target {
-        Target::Existing { epoch, .. } => *epoch,
-        Target::Create(_) => Epoch::FIRST,
-    };
-    let epoch = convert::int64(epoch.0);
+    let epoch = convert::int64(target.epoch().0);
     let messages = incoming.map(move |message| {
         let message = message.map_err(|status| unreadable(&status))?;
         let (message, state_lookup) = convert_upload::split_bidi(message);

@@ -1,7 +1,7 @@
 //! `UploadService`.
 
 use futures::{StreamExt, stream::BoxStream};
-use sluice_domain::{Epoch, Error, PartNumber, Result, Timestamp, UploadId};
+use sluice_domain::{Error, PartNumber, Result, Timestamp, UploadId};
 use sluice_proto::v1::{self, upload_service_server::UploadService};
 use tonic::{Request, Response, Status, Streaming};
 use uuid::Uuid;
@@ -17,7 +17,7 @@ use crate::{
     ports::UploadQuery,
     service::{
         Caller, Context, completion,
-        ingest::{self, Refused, Replies, Target},
+        ingest::{self, Refused, Replies},
         uploads,
     },
 };
@@ -40,11 +40,7 @@ impl Uploads {
         let first = incoming.message().await.map_err(|status| unreadable(&status))?;
         let first = first.ok_or_else(convert_upload::no_first_message)?;
         let (target, first) = convert_upload::first_message(first)?;
-        let epoch = match &target {
-            Target::Existing { epoch, .. } => *epoch,
-            Target::Create(_) => Epoch::FIRST,
-        };
-        let epoch = convert::int64(epoch.0);
+        let epoch = convert::int64(target.epoch().0);
         let messages = incoming.map(move |message| {
             let message = message.map_err(|status| unreadable(&status))?;
             convert_upload::next_message(message, epoch)

@@ -40,6 +40,16 @@ pub enum Target {
     Create(CreateUpload),
 }
 
+impl Target {
+    /// The epoch that the stream writes at.
+    pub fn epoch(&self) -> Epoch {
+        match self {
+            Self::Existing { epoch, .. } => *epoch,
+            Self::Create(_) => Epoch::FIRST,
+        }
+    }
+}
+
 /// One message of a write stream.
 #[derive(Debug, Clone, Default)]
 pub struct WriteMessage {
