@@ -80,19 +80,19 @@ async fn measure(
     table.throughput("TCP → file → fdatasync → ack", bytes, limits::tcp_to_file(source, &target)?);
     table.throughput("dd conv=fsync", bytes, limits::dd(source, &target)?);
 
-    for streams in [1, 4] {
+    for (streams, label) in [(1, "1 stream"), (4, "4 streams")] {
         let server = Server::start(&arguments.sluice, &folder.join("data")).await?;
         let client = server.client(streams)?;
         let before = server.usage()?;
         let started = Instant::now();
         let options = UploadOptions::new().name("large").streams(streams);
         let uploaded = client.upload(Source::path(source), options).await?;
-        table.throughput(&format!("Sluice upload, {streams} streams"), bytes, started.elapsed());
+        table.throughput(&format!("Sluice upload, {label}"), bytes, started.elapsed());
         let after = server.usage()?;
         let gib = bytes as f64 / (1024 * MIB) as f64;
-        let row = format!("server CPU, {streams} streams");
+        let row = format!("server CPU, {label}");
         table.value(&row, "s/GiB", (after.cpu - before.cpu).as_secs_f64() / gib);
-        let row = format!("server peak memory, {streams} streams");
+        let row = format!("server peak memory, {label}");
         table.value(&row, "MiB", after.peak_memory as f64 / MIB as f64);
 
         if streams == 4 {

@@ -16,7 +16,7 @@ struct Row {
 
 /// Row, and the row that it is compared with.
 const RATIOS: [(&str, &str); 4] = [
-    ("Sluice upload, 1 streams", "TCP → file → fdatasync → ack"),
+    ("Sluice upload, 1 stream", "TCP → file → fdatasync → ack"),
     ("Sluice upload, 4 streams", "TCP → file → fdatasync → ack"),
     ("Sluice download, verified and synced", "TCP → file → fdatasync → ack"),
     (
