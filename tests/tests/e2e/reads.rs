@@ -133,3 +133,29 @@ async fn bytes_that_are_gone_are_found_missing() {
     std::fs::remove_file(stored.path()).unwrap();
     assert_reason(client.read(&id, 0, 1).await, Reason::StoredDataCorrupt);
 }
+
+#[tokio::test]
+async fn readers_that_do_not_read_cost_little_memory() {
+    let server = Server::start().await;
+    let client = server.client();
+    let content = Content::new(4, 64 * MIB);
+    let file = client.put("large", &content).await.unwrap();
+    let before = server.resident_bytes();
+    let mut readers = Vec::new();
+    for _ in 0..50 {
+        let request = ReadFileRequest { file_id: file.id.clone(), ..Default::default() };
+        let mut stream = server.client().files.read_file(request).await.unwrap().into_inner();
+        stream.message().await.unwrap().expect("it has begun");
+        readers.push(stream);
+    }
+    // Nobody takes more: the server must not read ahead for them.
+    let mut most = 0;
+    for _ in 0..20 {
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        most = most.max(server.resident_bytes());
+    }
+    let grown = most.saturating_sub(before);
+    assert!(grown < 50 * 4 * MIB, "{grown} bytes for 50 readers");
+    drop(readers);
+    client.assert_content(&file.id, &content).await;
+}

@@ -1,8 +1,9 @@
 //! Files, folders and pipes, and how commands end.
 
-use std::{collections::BTreeSet, fs};
+use std::{collections::BTreeSet, fs, time::Duration};
 
-use sluice_tests::{Content, MIB, Server, Stored, Terminal, argument, signal};
+use sluice_tests::{Content, MIB, Server, Stored, Terminal, argument, eventually, signal};
+use tokio::time::timeout;
 
 async fn user() -> (Server, Terminal) {
     let server = Server::start().await;
@@ -126,8 +127,17 @@ async fn a_server_that_is_told_to_stop_stops() {
     let mut server = Server::start().await;
     server.client().put("kept", &Content::new(1, 10)).await.unwrap();
     signal(server.pid(), "TERM").await;
-    sluice_tests::eventually("it ends", std::time::Duration::from_secs(30), async || {
-        !server.is_alive()
-    })
-    .await;
+    eventually("it ends", Duration::from_secs(30), async || !server.is_alive()).await;
+}
+
+#[tokio::test]
+async fn a_data_folder_belongs_to_one_server() {
+    let (server, terminal) = user().await;
+    let data = argument(&server.data_dir());
+    let command = ["serve", "--data-dir", &data, "--listen", "127.0.0.1:0"];
+    let second = timeout(Duration::from_secs(20), terminal.run(&command)).await;
+    let second = second.expect("it ends by itself");
+    assert_ne!(second.code, Some(0));
+    assert!(second.stdout.is_empty(), "it said that it listens");
+    server.client().list_files(Default::default()).await.expect("the first one goes on");
 }

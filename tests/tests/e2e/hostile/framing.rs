@@ -151,3 +151,20 @@ async fn thousands_of_reset_requests_leave_the_server_serving() {
     assert!(server.is_alive());
     server.client().list_files(Default::default()).await.expect("others are served");
 }
+
+#[tokio::test]
+async fn headers_beyond_any_reason_are_refused_and_others_served() {
+    let mut server = Server::start().await;
+    let huge = "x".repeat(100 * 1024);
+    let wire = Wire::connect(server.address(), &server.key()).await;
+    let path = "/sluice.v1.UploadService/GetUpload";
+    let body = Body::Whole(vec![grpc_frame(0, 0, b"")]);
+    let outcome = timeout(LIMIT, wire.call(path, &[("x-huge", &huge)], body)).await;
+    let outcome = outcome.expect("it is answered");
+    assert!(
+        !matches!(&outcome, Ok(Some(status)) if status.code() == Code::Ok),
+        "100 KiB of headers were taken: {outcome:?}"
+    );
+    assert!(server.is_alive());
+    server.client().list_files(Default::default()).await.expect("others are served");
+}

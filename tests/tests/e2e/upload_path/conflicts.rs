@@ -1,12 +1,17 @@
 //! Names that more than one upload wants.
 
+use std::time::Duration;
+
 use futures::future::join_all;
+use sha2::{Digest, Sha256};
 use sluice_domain::Reason;
 use sluice_proto::v1::{
-    CompleteUploadRequest, CreateUploadRequest, File, ListFilesRequest, OnConflict, Upload,
-    list_files_request::OrderBy, upload,
+    CompleteUploadRequest, CreateUploadRequest, File, ListFilesRequest, ObjectChecksums,
+    OnConflict, Upload, file, list_files_request::OrderBy, upload,
 };
-use sluice_tests::{Client, Content, Frames, MIB, Server, assert_reason, fact, in_small_parts};
+use sluice_tests::{
+    Client, Content, Frames, MIB, Server, assert_reason, eventually, fact, in_small_parts,
+};
 
 /// An upload of this name whose parts are all persisted.
 async fn filled(client: &Client, name: &str, content: &Content, on_conflict: OnConflict) -> Upload {
@@ -142,4 +147,56 @@ async fn a_wrong_name_at_completion_leaves_the_upload_active() {
     let refused = client.complete_with(request).await;
     assert_eq!(sluice_tests::invalid_field(refused), "name");
     client.complete(&upload.id).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_file_that_fails_never_replaces_another() {
+    let server = Server::start().await;
+    let client = server.client();
+    let (old, new) = (Content::new(1, MIB), Content::new(2, MIB));
+    let kept = client.put("kept", &old).await.unwrap();
+    let request = CreateUploadRequest {
+        on_conflict: OnConflict::Replace.into(),
+        expected_checksums: Some(ObjectChecksums {
+            sha256: vec![1; 32].into(),
+            ..Default::default()
+        }),
+        ..in_small_parts("kept", new.size())
+    };
+    let upload = client.create(request).await.unwrap();
+    let frames = Frames::to(&upload).all(&new).complete();
+    let file = client.write(frames).await.unwrap().file.unwrap();
+    eventually("the SHA-256 is found wrong", Duration::from_secs(20), async || {
+        client.assert_content(&kept.id, &old).await;
+        client.file(&file.id).await.unwrap().state() == file::State::Failed
+    })
+    .await;
+    assert_eq!(client.file(&kept.id).await.unwrap().name, "kept");
+    client.assert_content(&kept.id, &old).await;
+}
+
+#[tokio::test]
+async fn a_file_under_examination_replaces_another_once_it_is_ready() {
+    let server = Server::start().await;
+    let client = server.client();
+    let (old, new) = (Content::new(1, MIB), Content::new(2, MIB));
+    let replaced = client.put("replaced", &old).await.unwrap();
+    let request = CreateUploadRequest {
+        on_conflict: OnConflict::Replace.into(),
+        expected_checksums: Some(ObjectChecksums {
+            sha256: Sha256::digest(new.all()).to_vec().into(),
+            ..Default::default()
+        }),
+        ..in_small_parts("replaced", new.size())
+    };
+    let upload = client.create(request).await.unwrap();
+    let frames = Frames::to(&upload).all(&new).complete();
+    let file = client.write(frames).await.unwrap().file.unwrap();
+    eventually("the new file is ready", Duration::from_secs(20), async || {
+        client.file(&file.id).await.unwrap().state() == file::State::Ready
+    })
+    .await;
+    assert_reason(client.file(&replaced.id).await, Reason::FileNotFound);
+    assert_eq!(files_named(&client, "replaced").await.len(), 1);
+    client.assert_content(&file.id, &new).await;
 }

@@ -4,10 +4,10 @@ use std::{collections::BTreeMap, time::Duration};
 
 use futures::future::join_all;
 use sluice_domain::Reason;
-use sluice_proto::v1::{CreateUploadRequest, upload};
+use sluice_proto::v1::{CreateUploadRequest, ObjectChecksums, upload};
 use sluice_tests::{
     Client, Content, Frames, MIB, Proxy, Server, assert_reason, eventually, fact, facts,
-    in_small_parts, named,
+    in_small_parts, invalid_field, named,
 };
 
 fn repeatable(name: &str, size: u64) -> CreateUploadRequest {
@@ -192,6 +192,68 @@ async fn errors_of_a_creating_stream_name_the_upload() {
 async fn a_creating_stream_needs_a_request_id() {
     let server = Server::start().await;
     let frames = Frames::creating(in_small_parts("anonymous", 0)).complete();
-    let field = sluice_tests::invalid_field(server.client().write(frames).await);
+    let field = invalid_field(server.client().write(frames).await);
     assert!(field.ends_with("request_id"), "another field: {field}");
+}
+
+#[tokio::test]
+async fn every_field_of_a_creation_is_checked_and_named() {
+    let server = Server::start().await;
+    let client = server.client();
+    let good = || in_small_parts("good", 10);
+    let metadata = |key: &str, value: &str| BTreeMap::from([(key.to_owned(), value.to_owned())]);
+    let many = (0..65).map(|n| (n.to_string(), String::new())).collect();
+    let heavy = (0..9).map(|n| (n.to_string(), "x".repeat(1000))).collect();
+    let checksums = |sha256: usize, blake3: usize| {
+        Some(ObjectChecksums {
+            crc32c: None,
+            sha256: vec![0; sha256].into(),
+            blake3: vec![0; blake3].into(),
+        })
+    };
+    let wrong = [
+        ("request_id", CreateUploadRequest { request_id: "x".repeat(129), ..good() }),
+        ("request_id", CreateUploadRequest { request_id: "white space".into(), ..good() }),
+        ("name", CreateUploadRequest { name: String::new(), ..good() }),
+        ("name", CreateUploadRequest { name: "x".repeat(1025), ..good() }),
+        ("name", CreateUploadRequest { name: "a/./b".into(), ..good() }),
+        ("name", CreateUploadRequest { name: "line\nbreak".into(), ..good() }),
+        ("content_type", CreateUploadRequest { content_type: "nonsense".into(), ..good() }),
+        ("size", CreateUploadRequest { size: Some(-1), ..good() }),
+        ("max_size", CreateUploadRequest { size: None, max_size: Some(-1), ..good() }),
+        ("max_size", CreateUploadRequest { max_size: Some(9), ..good() }),
+        ("preferred_part_size", CreateUploadRequest { preferred_part_size: Some(0), ..good() }),
+        ("preferred_part_size", CreateUploadRequest { preferred_part_size: Some(-1), ..good() }),
+        (
+            "preferred_part_size",
+            CreateUploadRequest { preferred_part_size: Some(3 << 20), ..good() },
+        ),
+        (
+            "preferred_part_size",
+            CreateUploadRequest { preferred_part_size: Some(1 << 19), ..good() },
+        ),
+        (
+            "expected_checksums.sha256",
+            CreateUploadRequest { expected_checksums: checksums(31, 0), ..good() },
+        ),
+        (
+            "expected_checksums.blake3",
+            CreateUploadRequest { expected_checksums: checksums(0, 33), ..good() },
+        ),
+        ("metadata", CreateUploadRequest { metadata: metadata("", "x"), ..good() }),
+        ("metadata", CreateUploadRequest { metadata: metadata(&"k".repeat(129), "x"), ..good() }),
+        ("metadata", CreateUploadRequest { metadata: metadata("k", &"v".repeat(1025)), ..good() }),
+        ("metadata", CreateUploadRequest { metadata: many, ..good() }),
+        ("metadata", CreateUploadRequest { metadata: heavy, ..good() }),
+        ("on_conflict", CreateUploadRequest { on_conflict: 99, ..good() }),
+    ];
+    for (field, request) in wrong {
+        assert_eq!(invalid_field(client.create(request.clone()).await), field);
+        let request = CreateUploadRequest { request_id: "stream".into(), ..request };
+        if field != "request_id" {
+            let refused = client.write(Frames::creating(request).complete()).await;
+            assert_eq!(invalid_field(refused), format!("create_upload.{field}"));
+        }
+    }
+    assert!(client.list_uploads(Default::default()).await.unwrap().uploads.is_empty());
 }

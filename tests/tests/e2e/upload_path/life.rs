@@ -99,6 +99,32 @@ async fn what_is_persisted_outlives_the_process() {
 }
 
 #[tokio::test]
+async fn activity_keeps_an_upload_from_expiring() {
+    let server = Server::with()
+        .setting("SLUICE__LIMITS__UPLOAD_TTL", "3s")
+        .setting("SLUICE__WORKER__SWEEP_INTERVAL", "500ms")
+        .start()
+        .await;
+    let client = server.client();
+    let content = Content::new(9, 6 * MIB);
+    let active = client.create(in_small_parts("busy", content.size())).await.unwrap();
+    let idle = client.create(in_small_parts("idle", content.size())).await.unwrap();
+    let mut expires = active.expire_time.unwrap().seconds;
+    for number in 1..=6 {
+        let frames = Frames::to(&active).part(&content, active.part_size, number);
+        let after = client.write(frames).await.unwrap().upload.unwrap();
+        let now_expires = after.expire_time.unwrap().seconds;
+        assert!(now_expires >= expires, "the end of life moves on");
+        expires = now_expires;
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    let state = client.upload(&idle.id).await.unwrap().state();
+    assert_eq!(state, upload::State::Expired);
+    let file = client.complete(&active.id).await.expect("it was busy all the time");
+    client.assert_content(&file.id, &content).await;
+}
+
+#[tokio::test]
 async fn right_checksums_may_be_declared_early_or_late() {
     let server = Server::start().await;
     let client = server.client();
