@@ -58,6 +58,15 @@ impl Error {
         error
     }
 
+    /// The same about a message that is the `field` of another one.
+    #[must_use]
+    pub fn within(mut self, field: &str) -> Self {
+        for violation in &mut self.violations {
+            violation.field = format!("{field}.{}", violation.field);
+        }
+        self
+    }
+
     /// Storage failed in a way that the caller cannot mend; a retry may work.
     pub fn storage_io(message: impl Into<String>) -> Self {
         Self::new(Reason::StorageIo, message)

@@ -77,7 +77,7 @@ pub(in crate::api) fn first_message(
             if !(0..=1).contains(&request.writer_epoch) {
                 return Err(Error::invalid_field("writer_epoch", "must be 0 or 1 here"));
             }
-            Target::Create(create_upload(create)?)
+            Target::Create(create_upload(create).map_err(|error| error.within("create_upload"))?)
         }
         None => {
             return Err(Error::invalid_field(

@@ -112,7 +112,8 @@ pub async fn write(
             (upload, epoch, Mode::Writing)
         }
         Target::Create(request) => {
-            let upload = uploads::create(context, caller, request).await?.upload;
+            let created = uploads::create(context, caller, request).await;
+            let upload = created.map_err(|error| error.within("create_upload"))?.upload;
             let id = upload.id;
             let (upload, mode) =
                 join(upload).map_err(|error| Refused { error, upload: Some(id) })?;
