@@ -4,8 +4,9 @@
 
 use std::{io::ErrorKind, sync::Arc};
 
-use sluice_domain::{OnConflict, PartNumber, Reason};
+use sluice_domain::{Epoch, OnConflict, PartNumber, PartPlan, Reason, UploadId};
 use sluice_tests::Content;
+use uuid::Uuid;
 
 use crate::{
     caller::Caller,
@@ -46,6 +47,29 @@ fn an_error_while_restarting() {
 #[test]
 fn a_disk_that_is_full_while_restarting() {
     fails_everywhere(ErrorKind::StorageFull, true, Phase::Restart);
+}
+
+#[tokio::test]
+async fn a_part_needs_room_for_all_of_it() {
+    let server = Server::boot(&SimulatedDisk::new(), &ManualClock::new()).expect("it boots");
+    let id = UploadId::from_uuid(Uuid::from_u128(1));
+    let plan = PartPlan { part_size: PART, size: None };
+    let begin = async |number| {
+        let claimed = server.context.blobs.claim_part(id, Epoch::FIRST, number).await;
+        let mut writer = claimed.expect("it is free");
+        writer.begin(plan).await.map(|()| writer).map_err(|error| error.reason)
+    };
+    let [one, two] = numbers([1, 2]);
+    server.disk.set_room(PART - 1);
+    assert_eq!(begin(one).await.err(), Some(Reason::StorageFull));
+    assert!(server.disk.blob_names().is_empty(), "a part that cannot end was begun");
+
+    // What one part has taken is not there for another, until it is given up.
+    server.disk.set_room(2 * PART - 1);
+    let first = begin(one).await.expect("there is room for one");
+    assert_eq!(begin(two).await.err(), Some(Reason::StorageFull));
+    first.abandon().await;
+    assert!(begin(two).await.is_ok());
 }
 
 /// When the disk fails.

@@ -1,4 +1,8 @@
 //! What was acknowledged survives any loss of power, and any kill.
+//!
+//! A seed fixes what callers ask for, when the power fails and what is lost.
+//! Threads race all the same, as in a real server, so a rare failure may need
+//! its seed a few times.
 
 use std::sync::{
     Arc,

@@ -27,16 +27,29 @@ use super::{
 static DISKS: LazyLock<Mutex<HashMap<PathBuf, Weak<SimulatedDisk>>>> =
     LazyLock::new(Mutex::default);
 
+/// Bytes of a disk.
+const ROOM: u64 = 1 << 40;
+
 static NEXT: AtomicU64 = AtomicU64::new(0);
+
+/// Operations that can be held up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Held {
+    /// Syncs of the database's log, and with them all changes.
+    Log,
+    /// Creating the files of parts, and writing them.
+    Parts,
+}
 
 /// A disk with a folder for the server's data. It lasts as long as one boot of
 /// its machine.
 pub(crate) struct SimulatedDisk {
     root: PathBuf,
     world: Mutex<World>,
-    /// Whether syncs of the database's log are being held.
-    log_is_held: Mutex<bool>,
-    log_is_free: Condvar,
+    /// Bytes that the disk says it has left.
+    room: AtomicU64,
+    held: Mutex<Option<Held>>,
+    released: Condvar,
     /// What the connections to each database share beside its bytes.
     pub(super) databases: Mutex<HashMap<PathBuf, Arc<Coordination>>>,
 }
@@ -54,8 +67,9 @@ impl SimulatedDisk {
         let disk = Arc::new(Self {
             root: root.clone(),
             world: world.into(),
-            log_is_held: Mutex::default(),
-            log_is_free: Condvar::new(),
+            room: AtomicU64::new(ROOM / 2),
+            held: Mutex::default(),
+            released: Condvar::new(),
             databases: Mutex::default(),
         });
         lock(&DISKS).insert(root, Arc::downgrade(&disk));
@@ -115,6 +129,11 @@ impl SimulatedDisk {
         self.world().power.strikes().to_vec()
     }
 
+    /// Lets the disk say that it has so many bytes left.
+    pub(crate) fn set_room(&self, bytes: u64) {
+        self.room.store(bytes, Ordering::Relaxed);
+    }
+
     /// Leaves out some syncs, on this boot and all later ones.
     pub(crate) fn set_lie(&self, lie: Lie) {
         self.world().power.set_lie(Some(lie));
@@ -131,17 +150,21 @@ impl SimulatedDisk {
         self.world().flip_bit(&path, bit).expect("the file is there");
     }
 
-    /// Lets syncs of the database's log, and with them all changes, wait; or
-    /// lets them go on.
-    pub(crate) fn hold_log(&self, held: bool) {
-        *lock(&self.log_is_held) = held;
-        self.log_is_free.notify_all();
+    /// Lets some operations wait.
+    pub(crate) fn hold(&self, what: Held) {
+        *lock(&self.held) = Some(what);
     }
 
-    pub(super) fn wait_for_log(&self) {
-        let mut held = lock(&self.log_is_held);
-        while *held {
-            held = self.log_is_free.wait(held).unwrap_or_else(PoisonError::into_inner);
+    /// Lets all operations go on.
+    pub(crate) fn release(&self) {
+        *lock(&self.held) = None;
+        self.released.notify_all();
+    }
+
+    pub(super) fn wait_while_held(&self, what: Held) {
+        let mut held = lock(&self.held);
+        while *held == Some(what) {
+            held = self.released.wait(held).unwrap_or_else(PoisonError::into_inner);
         }
     }
 
@@ -178,6 +201,7 @@ pub(crate) struct Port(pub(crate) Arc<SimulatedDisk>);
 
 impl Disk for Port {
     fn open_or_create(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
+        self.0.wait_while_held(Held::Parts);
         Arc::clone(&self.0).opened(path, true)
     }
 
@@ -199,7 +223,7 @@ impl Disk for Port {
 
     fn space(&self, _path: &Path) -> io::Result<Space> {
         self.0.world().power.check()?;
-        Ok(Space { total: 1 << 40, available: 1 << 39 })
+        Ok(Space { total: ROOM, available: self.0.room.load(Ordering::Relaxed) })
     }
 }
 
@@ -210,6 +234,7 @@ struct SimulatedFile {
 
 impl DiskFile for SimulatedFile {
     fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        self.disk.wait_while_held(Held::Parts);
         self.disk.world().write(self.handle, bytes, offset)
     }
 

@@ -8,7 +8,7 @@ mod power;
 mod vfs;
 mod world;
 
-pub(crate) use disk::{Port, SimulatedDisk};
+pub(crate) use disk::{Held, Port, SimulatedDisk};
 pub(crate) use power::{Fault, Lie, Strike};
 pub(crate) use vfs::VFS;
 pub(crate) use world::Loss;

@@ -19,7 +19,7 @@ use rusqlite::ffi::{self, sqlite3_file, sqlite3_int64, sqlite3_vfs};
 
 use super::{
     coordination::{Busy, Coordination, Holder},
-    disk::{SimulatedDisk, lock},
+    disk::{Held, SimulatedDisk, lock},
     world::Handle,
 };
 
@@ -270,7 +270,7 @@ unsafe extern "C" fn sync(file: *mut sqlite3_file, _: c_int) -> c_int {
     // SAFETY: SQLite passes an open file.
     let state = unsafe { state(file) };
     if state.path.to_string_lossy().ends_with("-wal") {
-        state.disk.wait_for_log();
+        state.disk.wait_while_held(Held::Log);
     }
     let mut world = state.disk.world();
     let synced = world.sync(state.file);

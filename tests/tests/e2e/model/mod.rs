@@ -1,6 +1,8 @@
 //! Random sequences of operations against the server and against a model of it
 //! that fits on a few pages.
 
+mod comparison;
+mod filing;
 mod operation;
 mod player;
 mod world;

@@ -1,13 +1,10 @@
 //! Plays operations on the server and on the model, and compares.
 
-use std::{collections::BTreeMap, fmt::Debug};
+use std::collections::BTreeMap;
 
-use prost_types::FieldMask;
 use sluice_domain::Reason;
 use sluice_proto::v1::{
-    CompleteUploadRequest, CreateUploadRequest, DeleteFileRequest, File, ListFilesRequest,
-    ListUploadsRequest, ObjectChecksums, UpdateFileRequest, list_files_request::OrderBy,
-    upload::State,
+    CompleteUploadRequest, CreateUploadRequest, File, ObjectChecksums, OnConflict, upload::State,
 };
 use sluice_tests::{Client, Server, assert_reason, assert_refusal, in_small_parts, persisted};
 use tonic::Status;
@@ -21,7 +18,7 @@ use super::{
 /// A server and the model of it.
 pub(super) struct Player {
     server: Server,
-    client: Client,
+    pub(super) client: Client,
     pub(super) world: World,
 }
 
@@ -85,8 +82,8 @@ impl Player {
             ..in_small_parts(&name(body.name), 0)
         };
         let outcome = self.client.create(request).await;
-        let taken = self.world.named(&name(body.name)).is_some()
-            && body.on_conflict != sluice_proto::v1::OnConflict::Replace;
+        let taken =
+            self.world.named(&name(body.name)).is_some() && body.on_conflict != OnConflict::Replace;
         match before {
             Some(before) if self.world.uploads[before].body == body => {
                 let upload = outcome.expect("a repeat is answered");
@@ -234,150 +231,4 @@ impl Player {
         }
         self.compare_upload(index).await;
     }
-
-    async fn update(&mut self, index: usize, to: Option<usize>, label: Option<u32>, stale: bool) {
-        let file = &self.world.files[index];
-        let mut paths = Vec::new();
-        paths.extend(to.map(|_| "name".to_owned()));
-        paths.extend(label.map(|_| "metadata".to_owned()));
-        if paths.is_empty() {
-            return;
-        }
-        let metadata = label.map(|label| BTreeMap::from([("label".into(), label.to_string())]));
-        let change = File {
-            id: file.record.id.clone(),
-            name: to.map(name).unwrap_or_default(),
-            metadata: metadata.clone().unwrap_or_default(),
-            ..Default::default()
-        };
-        let request = UpdateFileRequest {
-            file: Some(change),
-            update_mask: Some(FieldMask { paths }),
-            etag: etag(file.record.etag.clone(), stale),
-        };
-        let outcome = self.client.update_file(request).await;
-        let holder = to.and_then(|to| self.world.named(&name(to)));
-        let taken = holder.is_some_and(|holder| holder != index);
-        if self.refused(index, stale, taken, &outcome) {
-            return;
-        }
-        let file = &mut self.world.files[index];
-        let after = outcome.expect("nothing is wrong with it");
-        let expect = File {
-            name: to.map_or_else(|| file.record.name.clone(), name),
-            metadata: metadata.unwrap_or_else(|| file.record.metadata.clone()),
-            etag: after.etag.clone(),
-            ..file.record.clone()
-        };
-        assert_eq!(after, expect);
-        file.record = after;
-    }
-
-    async fn delete(&mut self, index: usize, stale: bool) {
-        let file = &self.world.files[index];
-        let request = DeleteFileRequest {
-            file_id: file.record.id.clone(),
-            etag: etag(file.record.etag.clone(), stale),
-        };
-        let outcome = self.client.files.clone().delete_file(request).await;
-        if !self.refused(index, stale, false, &outcome) {
-            outcome.expect("nothing is wrong with it");
-            self.world.files[index].exists = false;
-        }
-    }
-
-    /// Whether a change of a file had to be refused; asserts that it was.
-    fn refused<T: Debug>(
-        &self,
-        index: usize,
-        stale: bool,
-        taken: bool,
-        outcome: &Result<T, Status>,
-    ) -> bool {
-        let mut reasons = Vec::new();
-        if !self.world.files[index].exists {
-            reasons.push(Reason::FileNotFound);
-        } else {
-            reasons.extend(stale.then_some(Reason::EtagMismatch));
-            reasons.extend(taken.then_some(Reason::FileExists));
-        }
-        if reasons.is_empty() {
-            return false;
-        }
-        let status = outcome.as_ref().expect_err("it must be refused");
-        let reason = assert_refusal(status);
-        assert!(reasons.contains(&reason), "{reason:?} is not one of {reasons:?}");
-        true
-    }
-
-    async fn read(&self, index: usize, offset: u64, limit: u64) {
-        let file = &self.world.files[index];
-        let size = file.content.len() as u64;
-        if !file.exists {
-            let outcome = self.client.read(&file.record.id, 0, limit).await;
-            assert_reason(outcome, Reason::FileNotFound);
-            return;
-        }
-        let outcome = self.client.read(&file.record.id, offset, limit).await;
-        if offset > size {
-            assert_reason(outcome, Reason::InvalidField);
-            return;
-        }
-        let end = if limit == 0 { size } else { size.min(offset + limit) };
-        let expect = file.content.slice(offset as usize..end as usize);
-        assert!(outcome.expect("the range exists") == expect, "other bytes");
-    }
-
-    async fn compare_upload(&self, index: usize) {
-        let upload = &self.world.uploads[index];
-        let seen = self.client.upload(&upload.id).await.unwrap();
-        assert_eq!(seen.state(), upload.state);
-        assert_eq!(seen.writer_epoch, upload.epoch);
-        assert_eq!(seen.size.map(|size| size as u64), upload.size, "another size");
-        let has_bytes = match upload.file {
-            Some(file) => self.world.files[file].exists,
-            None => upload.state == State::Active,
-        };
-        if has_bytes {
-            assert_eq!(persisted(&seen), upload.ranges());
-            assert_eq!(seen.persisted_bytes as u64, upload.persisted());
-        }
-    }
-
-    /// Compares everything that the server knows with the model.
-    pub(super) async fn compare_all(&self) {
-        for index in 0..self.world.uploads.len() {
-            self.compare_upload(index).await;
-        }
-        let request = ListUploadsRequest { page_size: 1000, ..Default::default() };
-        let listed = self.client.list_uploads(request).await.unwrap().uploads;
-        let listed: Vec<_> = listed.into_iter().map(|upload| upload.id).collect();
-        let newest_first: Vec<_> =
-            self.world.uploads.iter().rev().map(|upload| upload.id.clone()).collect();
-        assert_eq!(listed, newest_first);
-
-        let mut files: Vec<_> = self.world.files.iter().filter(|file| file.exists).collect();
-        files.reverse();
-        let by_time = self.list(OrderBy::CreateTime).await;
-        assert_eq!(by_time, files.iter().map(|file| file.record.clone()).collect::<Vec<_>>());
-        files.sort_by(|a, b| a.record.name.cmp(&b.record.name));
-        let by_name = self.list(OrderBy::Name).await;
-        assert_eq!(by_name, files.iter().map(|file| file.record.clone()).collect::<Vec<_>>());
-        for file in files {
-            let bytes = self.client.read(&file.record.id, 0, 0).await.unwrap();
-            assert!(bytes == file.content, "{} has other bytes", file.record.name);
-            let checksums = file.record.checksums.as_ref().unwrap();
-            assert_eq!(checksums.blake3, blake3::hash(&bytes).as_bytes().as_slice());
-        }
-    }
-
-    async fn list(&self, order_by: OrderBy) -> Vec<File> {
-        let request =
-            ListFilesRequest { page_size: 1000, order_by: order_by.into(), ..Default::default() };
-        self.client.list_files(request).await.unwrap().files
-    }
-}
-
-fn etag(current: String, stale: bool) -> String {
-    if stale { format!("{current}-stale") } else { current }
 }
