@@ -2,14 +2,17 @@
 
 use std::{future::Future, io::Write, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
-use axum::middleware;
+use axum::{
+    Router,
+    body::Body,
+    extract::Request,
+    middleware::{from_fn, from_fn_with_state},
+};
 use secrecy::ExposeSecret;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
-use tonic::{
-    service::Routes,
-    transport::{Server, server::TcpIncoming},
-};
+use tonic_web::GrpcWebLayer;
+use tower::ServiceBuilder;
 
 use crate::{
     adapters::{
@@ -21,6 +24,11 @@ use crate::{
     },
     api::{self, Health, layer},
     config::{Config, ConfigError, Engine, Overrides},
+    edge::{
+        Edge, Tls,
+        body::{MessageMemory, Pace},
+        tls::TlsError,
+    },
     http::probes::{self, Readiness},
     logging,
     service::{Context, access},
@@ -52,31 +60,16 @@ pub enum StartError {
     /// The address is not free, or not this machine's.
     #[error("cannot listen on {0}: {1}; choose another address with --listen")]
     Listen(SocketAddr, std::io::Error),
-    /// The sockets failed.
-    #[error("the server failed: {0}")]
-    Transport(#[from] tonic::transport::Error),
+    /// The certificates are not usable.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// Standard output is closed.
     #[error("cannot say that the server is ready: {0}")]
     Output(std::io::Error),
 }
 
-/// Receive window of one stream. Together with a message it bounds what a
-/// stream holds in memory, and what a cut connection costs beside its part.
-const STREAM_WINDOW: u32 = 1024 * 1024;
-
-/// Receive window of one connection: four streams at full speed.
-const CONNECTION_WINDOW: u32 = 4 * STREAM_WINDOW;
-
-/// Largest HTTP/2 frame: fewer, larger frames cost less time for each byte.
-const MAX_HTTP2_FRAME: u32 = 1024 * 1024;
-
-const MAX_CONCURRENT_STREAMS: u32 = 128;
-const MAX_HEADER_LIST: u32 = 16 * 1024;
-
-/// Malformed streams of one connection after which it is closed.
-const MAX_LOCAL_RESETS: usize = 1024;
-
-const KEEPALIVE: Duration = Duration::from_secs(20);
+/// How long work that no request waits for may take at the end.
+const LAST_WORK: Duration = Duration::from_secs(5);
 
 /// Runs a server until SIGTERM or Ctrl-C, as `sluice serve` does. Prints one
 /// line on standard output when it is ready.
@@ -87,12 +80,13 @@ pub async fn serve(overrides: Overrides, default_data_dir: PathBuf) -> Result<()
     let failed = |error| StartError::Listen(listen, error);
     let listener = TcpListener::bind(listen).await.map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
-    if !address.ip().is_loopback() {
+    if !address.ip().is_loopback() && !config.tls.is_on() {
         tracing::warn!(%address, "reachable from other machines without TLS");
     }
+    let scheme = if config.tls.is_on() { "https" } else { "http" };
     run(&config, listener, stop_signal(), |_| {
         let mut output = std::io::stdout().lock();
-        writeln!(output, "listening on http://{address}")
+        writeln!(output, "listening on {scheme}://{address}")
             .and_then(|()| output.flush())
             .map_err(StartError::Output)
     })
@@ -115,48 +109,39 @@ pub async fn run(
         .await
         .map_err(StartError::ApiKey)?;
 
-    let stopping = CancellationToken::new();
-    worker::start(&context, config.worker.sweep_interval, &stopping);
+    worker::start(&context, config.worker.sweep_interval, &context.stopping);
     let (health, readiness) = (Health::default(), Readiness::default());
-    let routes = routes(&context, &health, readiness.clone());
-    let server = Server::builder()
-        .accept_http1(true)
-        .initial_stream_window_size(STREAM_WINDOW)
-        .initial_connection_window_size(CONNECTION_WINDOW)
-        .max_frame_size(MAX_HTTP2_FRAME)
-        .max_concurrent_streams(MAX_CONCURRENT_STREAMS)
-        .http2_max_header_list_size(MAX_HEADER_LIST)
-        .http2_max_local_error_reset_streams(Some(MAX_LOCAL_RESETS))
-        .http2_keepalive_interval(Some(KEEPALIVE))
-        .http2_keepalive_timeout(Some(KEEPALIVE))
-        .add_routes(routes)
-        .serve_with_incoming_shutdown(
-            // Without it, small frames such as window updates wait for the
-            // peer's delayed acknowledgement: 40 ms for each part.
-            TcpIncoming::from(listener).with_nodelay(Some(true)),
-            stopping.clone().cancelled_owned(),
-        );
-    let mut server = std::pin::pin!(server);
+    let edge = Edge {
+        router: router(config, &context, &health, readiness.clone())?,
+        tls: tls(config, &context)?,
+        max_connections: config.server.max_connections,
+        tasks: context.tasks.clone(),
+        draining: CancellationToken::new(),
+        cut: CancellationToken::new(),
+    };
+    let (draining, cut) = (edge.draining.clone(), edge.cut.clone());
+    let served = tokio::spawn(edge.serve(listener));
     health.set_serving(true).await;
     readiness.set(true);
     ready(&context)?;
 
+    shutdown.await;
+    tracing::info!("stopping");
+    readiness.set(false);
+    health.set_serving(false).await;
+    context.stopping.cancel();
+    draining.cancel();
+    let deadline = tokio::time::sleep(config.server.shutdown_grace);
+    tokio::pin!(served);
     tokio::select! {
-        ended = &mut server => ended?,
-        () = shutdown => {
-            tracing::info!("stopping");
-            readiness.set(false);
-            health.set_serving(false).await;
-            stopping.cancel();
-            // A silent connection must not hold the process for ever.
-            match tokio::time::timeout(config.server.shutdown_grace, server).await {
-                Ok(ended) => ended?,
-                Err(_) => tracing::warn!("some requests did not end in time and were cut"),
-            }
+        _ = &mut served => {}
+        () = deadline => {
+            tracing::warn!("some requests did not end in time and are cut");
+            cut.cancel();
+            let _ = served.await;
         }
     }
-    stopping.cancel();
-    context.tasks.finish(config.server.shutdown_grace).await;
+    context.tasks.finish(LAST_WORK).await;
     tracing::info!("stopped");
     Ok(())
 }
@@ -178,18 +163,56 @@ fn embedded(config: &Config, folder: &DataFolder) -> Result<Context, StartError>
         clock: Arc::new(SystemClock),
         limits: Arc::new(config.limits.limits()?),
         tasks,
+        stopping: CancellationToken::new(),
     })
 }
 
-/// All that is served, and the layers around it from the inside out.
-fn routes(context: &Context, health: &Health, readiness: Readiness) -> Routes {
-    let grpc = api::routes(context, health)
-        .into_axum_router()
-        .layer(middleware::from_fn_with_state(context.clone(), layer::access::check))
-        .layer(middleware::from_fn(layer::plain_status::check))
-        .layer(middleware::from_fn(layer::grpc_only::check));
-    let http = probes::routes(context.clone(), readiness);
-    Routes::from(grpc.merge(http).layer(middleware::from_fn(layer::log::record)))
+/// TLS, if it is configured.
+fn tls(config: &Config, context: &Context) -> Result<Option<Tls>, StartError> {
+    if !config.tls.is_on() {
+        return Ok(None);
+    }
+    let tls = Tls::load(&config.tls)?;
+    context.tasks.spawn(tls.clone().follow(config.tls.clone(), context.stopping.clone()));
+    Ok(Some(tls))
+}
+
+/// All that is served, and what surrounds it; in each stack, what comes first
+/// sees a request first and its answer last.
+fn router(
+    config: &Config,
+    context: &Context,
+    health: &Health,
+    readiness: Readiness,
+) -> Result<Router, StartError> {
+    let limits = &config.limits;
+    let admission = layer::admission::Admission::new(
+        limits.max_requests,
+        limits.max_streams,
+        context.stopping.clone(),
+    );
+    let pace = layer::pace::Limits {
+        pace: Pace { idle: limits.stream_idle, min_rate: limits.stream_min_rate },
+        memory: MessageMemory::new(limits.message_memory),
+        tasks: context.tasks.clone(),
+    };
+    let grpc = api::routes(context, health).into_axum_router().layer(
+        ServiceBuilder::new()
+            .layer(from_fn(layer::grpc_only::check))
+            .layer(GrpcWebLayer::new())
+            .map_request(|request: Request<tonic::body::Body>| request.map(Body::new))
+            .layer(from_fn_with_state(admission, layer::admission::check))
+            .layer(from_fn(layer::plain_status::check))
+            .layer(from_fn_with_state(pace, layer::pace::guard))
+            .layer(from_fn_with_state(context.clone(), layer::access::check)),
+    );
+    let probes = probes::routes(context.clone(), readiness);
+    Ok(grpc.merge(probes).layer(
+        ServiceBuilder::new()
+            .layer(from_fn(layer::log::record))
+            .layer(from_fn_with_state(context.tasks.clone(), layer::drain::check))
+            .layer(layer::cors::layer(config.server.origins()?)),
+    ))
 }
 
 /// SIGTERM or Ctrl-C.

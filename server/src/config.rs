@@ -10,6 +10,7 @@ use figment::{
     Figment,
     providers::{Env, Format, Serialized, Toml},
 };
+use http::{HeaderValue, Uri};
 use serde::{Deserialize, Deserializer, de::Error as _};
 use sluice_domain::PartSizeLimits;
 
@@ -27,6 +28,8 @@ const ENVIRONMENT_PREFIX: &str = "SLUICE__";
 pub struct Config {
     /// The server's sockets.
     pub server: ServerConfig,
+    /// How connections are secured.
+    pub tls: TlsConfig,
     /// Where bytes and records are kept.
     pub storage: StorageConfig,
     /// What callers may do.
@@ -46,6 +49,44 @@ pub struct ServerConfig {
     /// How long open requests may take after the server was told to stop.
     #[serde(deserialize_with = "duration")]
     pub shutdown_grace: Duration,
+    /// Most connections at a time.
+    pub max_connections: usize,
+    /// Origins of web pages that may call this server, such as
+    /// `https://app.example.com`; those of this server's own pages need no
+    /// mention.
+    pub allowed_origins: Vec<String>,
+}
+
+/// How connections are secured: not at all without a certificate.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TlsConfig {
+    /// File of the certificate and those between it and its authority, PEM.
+    pub certificate: Option<PathBuf>,
+    /// File of the certificate's private key, PEM.
+    pub key: Option<PathBuf>,
+    /// File of the authorities that vouch for clients, PEM. With it clients show
+    /// certificates.
+    pub client_ca: Option<PathBuf>,
+    /// Whether all of them do.
+    pub client_certificates: ClientCertificates,
+}
+
+impl TlsConfig {
+    /// Whether connections are secured.
+    pub fn is_on(&self) -> bool {
+        self.certificate.is_some() || self.key.is_some() || self.client_ca.is_some()
+    }
+}
+
+/// What holds for clients without a certificate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ClientCertificates {
+    /// They are refused.
+    Required,
+    /// They are served; a certificate that is shown must be good.
+    Optional,
 }
 
 /// Which engine keeps bytes and records.
@@ -88,6 +129,20 @@ pub struct LimitsConfig {
     pub upload_ttl: Duration,
     /// Accepted media types; empty means all.
     pub allowed_content_types: Vec<String>,
+    /// Most requests that are worked on at a time, beside streams.
+    pub max_requests: usize,
+    /// Most streams at a time: uploads, downloads, watches.
+    pub max_streams: usize,
+    /// Memory for messages that have not arrived whole.
+    #[serde(deserialize_with = "bytes")]
+    pub message_memory: u64,
+    /// How long a stream may be silent; also the span over which its rate is
+    /// measured.
+    #[serde(deserialize_with = "duration")]
+    pub stream_idle: Duration,
+    /// Least bytes in a second on a stream that has to send or to take any.
+    #[serde(deserialize_with = "bytes")]
+    pub stream_min_rate: u64,
 }
 
 /// How log lines look.
@@ -176,6 +231,8 @@ impl Config {
         let config: Self =
             figment.extract().map_err(|error| ConfigError::Values(describe(error)))?;
         config.limits.part_sizes()?;
+        config.limits.check_load()?;
+        config.server.origins()?;
         Ok(config)
     }
 }
@@ -197,7 +254,41 @@ fn describe(errors: figment::Error) -> String {
     errors.into_iter().map(line).collect::<Vec<_>>().join("\n")
 }
 
+impl ServerConfig {
+    /// The allowed origins as browsers send them.
+    pub fn origins(&self) -> Result<Vec<HeaderValue>, ConfigError> {
+        let origin = |text: &String| {
+            let uri: Option<Uri> = text.parse().ok();
+            let bare = uri.is_some_and(|uri| {
+                matches!(uri.scheme_str(), Some("http" | "https"))
+                    && uri.host().is_some()
+                    && uri.path_and_query().is_none_or(|rest| rest == "/")
+                    && !text.ends_with('/')
+            });
+            HeaderValue::try_from(text).ok().filter(|_| bare).ok_or_else(|| ConfigError::Rule {
+                key: "server.allowed_origins",
+                rule: format!("must be origins such as https://app.example.com, has {text:?}"),
+            })
+        };
+        self.allowed_origins.iter().map(origin).collect()
+    }
+}
+
 impl LimitsConfig {
+    fn check_load(&self) -> Result<(), ConfigError> {
+        let least = |key, value: u64, least: u64, unit: &str| {
+            if value >= least {
+                return Ok(());
+            }
+            let rule = format!("must be at least {least}{unit}, is {value}");
+            Err(ConfigError::Rule { key, rule })
+        };
+        least("limits.max_requests", self.max_requests as u64, 1, "")?;
+        least("limits.max_streams", self.max_streams as u64, 1, "")?;
+        least("limits.message_memory", self.message_memory, 1024 * 1024, " bytes")?;
+        least("limits.stream_idle", self.stream_idle.as_secs(), 1, " second")
+    }
+
     fn part_sizes(&self) -> Result<PartSizeLimits, ConfigError> {
         const SMALLEST: u64 = sluice_domain::BLOCK_SIZE;
         let rule = |key, rule: String| Err(ConfigError::Rule { key, rule });

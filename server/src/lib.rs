@@ -8,6 +8,7 @@ pub mod adapters;
 pub mod api;
 pub mod app;
 pub mod config;
+pub mod edge;
 pub mod http;
 pub mod logging;
 pub mod ports;

@@ -53,6 +53,15 @@ impl Tasks {
     }
 }
 
+impl<F> hyper::rt::Executor<F> for Tasks
+where
+    F: Future<Output: Send + 'static> + Send + 'static,
+{
+    fn execute(&self, future: F) {
+        self.spawn(future);
+    }
+}
+
 /// The result of a task; one that panicked is an error of storage, because the
 /// caller cannot know what it did.
 pub fn joined<T>(outcome: Result<Result<T>, tokio::task::JoinError>) -> Result<T> {

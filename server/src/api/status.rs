@@ -75,9 +75,18 @@ pub(super) fn status(error: Error) -> Status {
 /// What tonic says of a message that it could not read, as a refusal of the
 /// contract. It answers INTERNAL or UNKNOWN to undecodable bytes, wrong framing
 /// and early ends, and OUT_OF_RANGE to messages over the limit.
+/// A stream that was cut off has its reason as the source.
 pub(super) fn unreadable(status: &Status) -> Error {
+    let mut source = std::error::Error::source(status);
+    while let Some(error) = source {
+        if let Some(error) = error.downcast_ref::<Error>() {
+            return error.clone();
+        }
+        source = error.source();
+    }
     match status.code() {
-        Code::OutOfRange => Error::new(
+        // The second is what a compressed message grew to.
+        Code::OutOfRange | Code::ResourceExhausted => Error::new(
             Reason::FrameTooLarge,
             format!(
                 "the message is larger than allowed; a frame holds at most {MAX_FRAME_SIZE} bytes"

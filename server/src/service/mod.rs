@@ -9,9 +9,10 @@ pub mod limits;
 pub mod reading;
 pub mod uploads;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
-use sluice_domain::{AccountId, Timestamp};
+use sluice_domain::{AccountId, Error, Reason, Timestamp};
+use tokio_util::sync::CancellationToken;
 use uuid::{NoContext, Uuid};
 
 use crate::{
@@ -39,6 +40,9 @@ pub struct Context {
     pub limits: Arc<Limits>,
     /// Where work is spawned.
     pub tasks: Tasks,
+    /// Cancelled when the server begins to stop: streams end as soon as they
+    /// can without losing anything.
+    pub stopping: CancellationToken,
 }
 
 impl Context {
@@ -49,6 +53,15 @@ impl Context {
         let nanos = (micros % 1_000_000 * 1000) as u32;
         Uuid::new_v7(uuid::Timestamp::from_unix(NoContext, micros / 1_000_000, nanos))
     }
+}
+
+/// When to try again after a refusal by a server that stops.
+const RETRY_ELSEWHERE: Duration = Duration::from_secs(1);
+
+/// The refusal of a server that stops.
+pub fn shutting_down() -> Error {
+    Error::new(Reason::ShuttingDown, "this server is stopping; go on with another one or later")
+        .retry_after(RETRY_ELSEWHERE)
 }
 
 /// Who is calling. The owner is part of every look-up that is made for them.

@@ -18,6 +18,7 @@ use sluice_server::{
     worker::{events, sweeper},
 };
 use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::{
@@ -79,6 +80,7 @@ impl Server {
             clock: Arc::new(clock.clone()),
             limits: Arc::new(limits),
             tasks,
+            stopping: CancellationToken::new(),
         };
         Ok(Self { context, disk: Arc::clone(disk), clock: clock.clone(), events, fatal })
     }

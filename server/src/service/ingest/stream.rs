@@ -10,7 +10,7 @@ use super::{Replies, Reply, WriteMessage, Wrote, part::PartInProgress};
 use crate::service::{
     Caller, Context,
     completion::{self, CompleteUpload},
-    uploads,
+    shutting_down, uploads,
 };
 
 /// How often a stream finds out whether it may still write. Claims and commits
@@ -109,8 +109,16 @@ impl WriteStream<'_> {
         messages: &mut (impl Stream<Item = Result<WriteMessage>> + Unpin + Send),
         next_check: &mut Instant,
     ) -> Result<Option<WriteMessage>> {
+        let stopping = &self.context.stopping;
         loop {
-            let message = timeout_at(*next_check, messages.next()).await;
+            let message = tokio::select! {
+                biased;
+                // Between two parts nothing is lost.
+                () = stopping.cancelled(), if self.current.is_none() => {
+                    return Err(shutting_down());
+                }
+                message = timeout_at(*next_check, messages.next()) => message,
+            };
             if *next_check <= Instant::now() {
                 self.check_writer().await?;
                 *next_check = Instant::now() + CHECK_INTERVAL;

@@ -1,0 +1,118 @@
+//! A request's body that is read to its end, even when nobody wants it.
+
+use std::{
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use axum::body::Body;
+use bytes::Bytes;
+use http_body::{Body as _, Frame, SizeHint};
+use http_body_util::BodyExt;
+use tokio::time::timeout;
+
+use crate::tasks::Tasks;
+
+/// How much is read without being wanted, at least.
+const LEAST: u64 = 16 * 1024 * 1024;
+
+/// What a part's body has beside the part.
+const OVERHEAD: u64 = 64 * 1024;
+
+/// How long a caller may be silent while nobody listens.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How much of a body is read at most when nobody wants it.
+#[derive(Debug, Clone)]
+pub struct DrainLimit(Arc<AtomicU64>);
+
+impl Default for DrainLimit {
+    fn default() -> Self {
+        Self(Arc::new(AtomicU64::new(LEAST + OVERHEAD)))
+    }
+}
+
+impl DrainLimit {
+    /// The body is one part of this size.
+    pub fn allow_part(&self, part_size: u64) {
+        self.0.fetch_max(part_size.saturating_add(OVERHEAD), Ordering::Relaxed);
+    }
+
+    fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// An HTTP/1.1 client reads an answer only after it has sent its whole request:
+/// an early refusal of an upload would reach it as a broken connection. So what
+/// is left of the body when it is dropped is read and forgotten, up to a limit.
+pub struct DrainedBody {
+    body: Option<Body>,
+    read: u64,
+    limit: DrainLimit,
+    tasks: Tasks,
+    /// The caller sends nothing before it is asked to.
+    waits: bool,
+}
+
+impl DrainedBody {
+    /// Wraps the body of an HTTP/1.1 request. One that `waits` has announced
+    /// `expect: 100-continue`.
+    pub fn new(body: Body, limit: DrainLimit, tasks: Tasks, waits: bool) -> Self {
+        Self { body: Some(body), read: 0, limit, tasks, waits }
+    }
+}
+
+impl http_body::Body for DrainedBody {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        self.waits = false;
+        let Some(body) = &mut self.body else { return Poll::Ready(None) };
+        let frame = Pin::new(body).poll_frame(context);
+        match &frame {
+            Poll::Ready(Some(Ok(frame))) => {
+                self.read += frame.data_ref().map_or(0, |data| data.len() as u64);
+            }
+            Poll::Ready(Some(Err(_)) | None) => self.body = None,
+            Poll::Pending => {}
+        }
+        frame
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.as_ref().is_none_or(|body| body.is_end_stream())
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.as_ref().map_or(SizeHint::with_exact(0), |body| body.size_hint())
+    }
+}
+
+impl Drop for DrainedBody {
+    fn drop(&mut self) {
+        if let Some(body) = self.body.take()
+            && !body.is_end_stream()
+            && !self.waits
+        {
+            self.tasks.spawn(drain(body, self.read, self.limit.clone()));
+        }
+    }
+}
+
+async fn drain(mut body: Body, mut read: u64, limit: DrainLimit) {
+    while read <= limit.get()
+        && let Ok(Some(Ok(frame))) = timeout(PATIENCE, body.frame()).await
+    {
+        read += frame.data_ref().map_or(0, |data| data.len() as u64);
+    }
+}

@@ -1,0 +1,15 @@
+//! Bodies of requests and responses that keep to the limits.
+
+mod drained;
+mod guarded;
+mod held;
+mod memory;
+mod paced;
+mod rate;
+
+pub use drained::{DrainLimit, DrainedBody};
+pub use guarded::{Cut, GuardedBody};
+pub use held::HeldBody;
+pub use memory::MessageMemory;
+pub use paced::PacedBody;
+pub use rate::Pace;
