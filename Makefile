@@ -7,7 +7,7 @@ export PATH := $(HOME)/.cargo/bin:$(PATH)
 export SLUICE_BIN := $(CARGO_TARGET_DIR)/release/sluice
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test soak mutants check bench gen release-proto fmt clean
+.PHONY: help setup build demo test fuzz soak mutants check bench gen release-proto fmt clean
 
 help: ## Show the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,6 +23,9 @@ demo: build ## Upload real files, kill the server half-way, compare what comes b
 
 test: build ## Run every test; SLUICE_SEED=… repeats a random one
 	@tools/run-tests
+
+fuzz: setup ## Feed each fuzz target for SECONDS (60)
+	@tools/fuzz/run $(or $(SECONDS),60)
 
 soak: build ## The long version of every random test, then every mutant
 	@SLUICE_SOAK=1 tools/run-tests

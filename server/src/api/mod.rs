@@ -8,6 +8,8 @@ mod capabilities_service;
 mod convert;
 mod event_service;
 mod file_service;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod health;
 pub mod layer;
 mod page_token;
@@ -24,13 +26,15 @@ pub use health::Health;
 /// What a message may have beside a frame's content, in bytes.
 const MESSAGE_OVERHEAD: u64 = 64 * 1024;
 
+/// Largest message of the RPCs that carry frames, in bytes.
+#[expect(clippy::cast_possible_truncation, reason = "a few MiB")]
+const MAX_LARGE_MESSAGE: usize = (MAX_FRAME_SIZE + MESSAGE_OVERHEAD) as usize;
+
 /// Largest message of the RPCs that carry no frames, in bytes.
 const MAX_SMALL_MESSAGE: usize = 256 * 1024;
 
 /// All gRPC services: the contract's, health and reflection.
 pub fn routes(context: &Context, health: &Health) -> Routes {
-    #[expect(clippy::cast_possible_truncation, reason = "a few MiB")]
-    let max_message = (MAX_FRAME_SIZE + MESSAGE_OVERHEAD) as usize;
     let uploads = upload_service::Uploads::new(context.clone());
     let files = file_service::Files::new(context.clone());
     let capabilities = capabilities_service::Capabilities::new(context.clone());
@@ -38,7 +42,7 @@ pub fn routes(context: &Context, health: &Health) -> Routes {
     routes
         .add_service(
             v1::upload_service_server::UploadServiceServer::new(uploads)
-                .max_decoding_message_size(max_message),
+                .max_decoding_message_size(MAX_LARGE_MESSAGE),
         )
         .add_service(
             v1::file_service_server::FileServiceServer::new(files)

@@ -1,6 +1,6 @@
 //! `UploadService`.
 
-use futures::{StreamExt, stream::BoxStream};
+use futures::{Stream, StreamExt, stream::BoxStream};
 use sluice_domain::{Error, PartNumber, Result, Timestamp, UploadId};
 use sluice_proto::v1::{self, upload_service_server::UploadService};
 use tonic::{Request, Response, Status, Streaming};
@@ -17,7 +17,7 @@ use crate::{
     ports::UploadQuery,
     service::{
         Caller, Context, completion,
-        ingest::{self, Refused, Replies},
+        ingest::{self, Refused, Replies, Target, WriteMessage},
         uploads,
     },
 };
@@ -35,16 +35,9 @@ impl Uploads {
     async fn write(
         &self,
         caller: Caller,
-        mut incoming: Streaming<v1::WriteUploadRequest>,
+        incoming: Streaming<v1::WriteUploadRequest>,
     ) -> Result<v1::WriteUploadResponse, Refused> {
-        let first = incoming.message().await.map_err(|status| unreadable(&status))?;
-        let first = first.ok_or_else(convert_upload::no_first_message)?;
-        let (target, first) = convert_upload::first_message(first)?;
-        let epoch = convert::int64(target.epoch().0);
-        let messages = incoming.map(move |message| {
-            let message = message.map_err(|status| unreadable(&status))?;
-            convert_upload::next_message(message, epoch)
-        });
+        let (target, first, messages) = write_messages(incoming).await?;
         let replies = Replies::none();
         let wrote = ingest::write(&self.context, caller, target, first, messages, replies).await?;
         Ok(v1::WriteUploadResponse {
@@ -218,6 +211,21 @@ impl UploadService for Uploads {
         let response = self.list(caller, request.into_inner()).await.map_err(status)?;
         Ok(Response::new(response))
     }
+}
+
+/// Reads what a write stream is about; what follows is parsed as it comes.
+pub(super) async fn write_messages(
+    mut incoming: Streaming<v1::WriteUploadRequest>,
+) -> Result<(Target, WriteMessage, impl Stream<Item = Result<WriteMessage>> + Unpin + Send)> {
+    let first = incoming.message().await.map_err(|status| unreadable(&status))?;
+    let first = first.ok_or_else(convert_upload::no_first_message)?;
+    let (target, first) = convert_upload::first_message(first)?;
+    let epoch = convert::int64(target.epoch().0);
+    let messages = incoming.map(move |message| {
+        let message = message.map_err(|status| unreadable(&status))?;
+        convert_upload::next_message(message, epoch)
+    });
+    Ok((target, first, messages))
 }
 
 /// Why a stream was refused, with the upload that it was about.

@@ -8,6 +8,7 @@ pub mod grpc_only;
 pub mod log;
 pub mod pace;
 pub mod plain_status;
+pub mod whole_messages;
 
 use http::{HeaderMap, header::CONTENT_TYPE};
 

@@ -57,6 +57,25 @@ async fn broken_framing_is_answered_with_a_reason_by_every_rpc() {
 }
 
 #[tokio::test]
+async fn a_stream_that_is_cut_off_anywhere_did_not_end_in_good_order() {
+    let server = Server::start().await;
+    let client = server.client();
+    let wire = Wire::connect(server.address(), &server.key()).await;
+    let upload = client.create(in_small_parts("cut anywhere", 3000)).await.unwrap();
+    let message = prost::Message::encode_to_vec(&Frames::to(&upload).messages().next().unwrap());
+    let first = grpc_frame(0, message.len() as u32, &message);
+    for method in ["WriteUpload", "BidiWriteUpload"] {
+        for bytes in 1..first.len() {
+            let pieces = vec![first.clone(), first.slice(..bytes)];
+            let path = format!("/sluice.v1.UploadService/{method}");
+            let status = call(&wire, &path, &[], Body::Whole(pieces)).await;
+            let reason = reason(&status);
+            assert_eq!(reason, Some(Reason::MalformedMessage), "{method}, {bytes}: {status:?}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_request_without_any_message_is_answered() {
     let server = Server::start().await;
     let wire = Wire::connect(server.address(), &server.key()).await;
