@@ -64,6 +64,7 @@ impl From<&Error> for Exit {
             Kind::Local if is_missing(error) => Self::NotFound,
             Kind::Local => Self::Other,
             Kind::Transport => Self::Temporary,
+            Kind::Certificate => Self::Denied,
             _ if error.is_transient() => Self::Temporary,
             _ => match (error.reason(), error.code()) {
                 (Some(reason), _) => reason.into(),

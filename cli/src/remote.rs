@@ -3,7 +3,7 @@
 use std::{env, fs, net::IpAddr, path::PathBuf, time::Duration};
 
 use clap::Args;
-use sluice_sdk::{Client, Kind};
+use sluice_sdk::{Client, ClientBuilder, Kind};
 
 use crate::{exit::Exit, failure::Failure};
 
@@ -32,6 +32,16 @@ pub(crate) struct RemoteArguments {
     /// this machine]
     #[arg(long, env = "SLUICE_API_KEY_FILE", value_name = "FILE")]
     api_key_file: Option<PathBuf>,
+    /// Certificate of the authority that has signed the server's, for https [default: those that
+    /// this machine trusts]
+    #[arg(long, env = "SLUICE_CA_CERT", value_name = "FILE")]
+    ca_cert: Option<PathBuf>,
+    /// Certificate to show to a server that asks for one
+    #[arg(long, env = "SLUICE_CLIENT_CERT", value_name = "FILE", requires = "client_key")]
+    client_cert: Option<PathBuf>,
+    /// Key of the client certificate
+    #[arg(long, env = "SLUICE_CLIENT_KEY", value_name = "FILE", requires = "client_cert")]
+    client_key: Option<PathBuf>,
     #[command(flatten)]
     data: DataArguments,
 }
@@ -66,7 +76,7 @@ impl RemoteArguments {
     /// The same for this many parallel streams, each on its own connection.
     pub(crate) async fn connect_for(&self, streams: u16) -> Result<Client, Failure> {
         let endpoint = self.endpoint();
-        let builder = Client::builder(&endpoint).connections(streams.into());
+        let builder = self.with_tls(Client::builder(&endpoint).connections(streams.into()))?;
         // A wrong address is the first thing to mend.
         builder.clone().build()?;
         let client = builder.api_key(self.api_key()?).build()?;
@@ -83,7 +93,49 @@ impl RemoteArguments {
                 };
                 Err(Failure::new(Exit::Temporary, message).hint(hint))
             }
+            Err(error) if error.kind() == Kind::Certificate => {
+                let cause = error.message().trim_start_matches("no connection to the server: ");
+                let message = format!("no trust between here and {endpoint}: {cause}");
+                Err(Failure::new(Exit::Denied, message).hint(self.certificate_hint(cause)))
+            }
             Err(error) => Err(error.into()),
+        }
+    }
+
+    fn with_tls(&self, mut builder: ClientBuilder) -> Result<ClientBuilder, Failure> {
+        let read = |path: &PathBuf| {
+            fs::read(path).map_err(|error| {
+                Failure::new(Exit::Denied, format!("cannot read {}: {error}", path.display()))
+            })
+        };
+        if let Some(authority) = &self.ca_cert {
+            builder = builder.ca_certificates(read(authority)?);
+        }
+        if let (Some(certificate), Some(key)) = (&self.client_cert, &self.client_key) {
+            builder = builder.client_certificate(read(certificate)?, read(key)?);
+        }
+        Ok(builder)
+    }
+
+    /// What to do about a certificate that was refused.
+    fn certificate_hint(&self, cause: &str) -> &'static str {
+        let by_the_server = cause.contains("alert");
+        match (by_the_server, &self.client_cert, &self.ca_cert) {
+            (true, None, _) => {
+                "the server wants to see a certificate: give one with --client-cert and \
+                 --client-key"
+            }
+            (true, Some(_), _) => {
+                "the server does not trust this client certificate: ask its operator for another"
+            }
+            (false, _, None) => {
+                "if the server's certificate is from an authority of your own, name that one's \
+                 certificate with --ca-cert or SLUICE_CA_CERT"
+            }
+            (false, _, Some(_)) => {
+                "the authority named with --ca-cert has not signed this certificate for this \
+                 address: check both with the server's operator"
+            }
         }
     }
 
@@ -137,7 +189,14 @@ mod tests {
 
     fn remote(server: &str) -> RemoteArguments {
         let data = DataArguments { data_dir: None };
-        RemoteArguments { server: server.into(), api_key_file: None, data }
+        RemoteArguments {
+            server: server.into(),
+            api_key_file: None,
+            ca_cert: None,
+            client_cert: None,
+            client_key: None,
+            data,
+        }
     }
 
     #[test]

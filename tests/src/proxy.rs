@@ -37,6 +37,10 @@ struct State {
     received: AtomicU64,
     /// Connections are cut once `sent` is this.
     cut_at: AtomicU64,
+    /// What to damage in the next request that has it.
+    target: Mutex<Option<Vec<u8>>>,
+    /// How often something was damaged.
+    damages: AtomicU64,
     /// Bytes per second and direction of each connection; 0 is no limit.
     rate: AtomicU64,
     /// Counts cuts; each one ends every connection of then.
@@ -57,6 +61,8 @@ impl Proxy {
             sent: AtomicU64::new(0),
             received: AtomicU64::new(0),
             cut_at: AtomicU64::new(u64::MAX),
+            target: Mutex::default(),
+            damages: AtomicU64::new(0),
             rate: AtomicU64::new(0),
             cuts: watch::Sender::new(0),
             requests_stalled: watch::Sender::new(false),
@@ -101,6 +107,18 @@ impl Proxy {
         self.state.cut_at.store(self.sent() + bytes, Relaxed);
     }
 
+    /// Flips a bit of these bytes where clients send them next. They must be
+    /// content that repeats itself, because what lies across two reads or two
+    /// HTTP/2 frames is not recognised.
+    pub fn damage(&self, bytes: &[u8]) {
+        *self.state.target.lock().expect("no holder panics") = Some(bytes.to_vec());
+    }
+
+    /// How often it has damaged something.
+    pub fn damages(&self) -> u64 {
+        self.state.damages.load(Relaxed)
+    }
+
     /// Passes on nothing more until `resume`, without closing anything.
     pub fn stall(&self) {
         self.state.requests_stalled.send_replace(true);
@@ -138,6 +156,18 @@ impl State {
     fn left_until_cut(&self) -> u64 {
         let cut_at = self.cut_at.load(Relaxed);
         cut_at.saturating_sub(self.sent.load(Relaxed))
+    }
+
+    /// Damages what shall be damaged, if it is in there.
+    fn damage(&self, bytes: &mut [u8]) {
+        let mut target = self.target.lock().expect("no holder panics");
+        let Some(wanted) = target.as_deref() else { return };
+        let found = bytes.windows(wanted.len()).position(|window| window == wanted);
+        if let Some(position) = found {
+            bytes[position] ^= 1;
+            *target = None;
+            self.damages.fetch_add(1, Relaxed);
+        }
     }
 
     fn cut(&self) {
@@ -206,6 +236,9 @@ async fn pass(
             Direction::Replies => u64::MAX,
         };
         let length = length.min(usize::try_from(left).unwrap_or(usize::MAX));
+        if direction == Direction::Requests {
+            state.damage(&mut buffer[..length]);
+        }
         if to.write_all(&buffer[..length]).await.is_err() {
             return;
         }

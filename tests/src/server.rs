@@ -4,7 +4,7 @@ use std::{
     fs,
     net::SocketAddr,
     path::{Path, PathBuf},
-    process::Stdio,
+    process::{ExitStatus, Stdio},
     thread,
     time::Duration,
 };
@@ -16,10 +16,13 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
-use crate::{Client, SmallDisk, binary::binary};
+use crate::{Client, SmallDisk, binary::binary, signal};
 
 /// How long a server may take until it says that it listens.
 const START_LIMIT: Duration = Duration::from_secs(20);
+
+/// How long a server may take to end after it was told to stop.
+const STOP_LIMIT: Duration = Duration::from_secs(30);
 
 /// What a server is started with.
 #[derive(Default)]
@@ -146,6 +149,16 @@ impl Server {
     pub async fn kill(&mut self) {
         let mut child = self.child.take().expect("the server runs");
         child.kill().await.expect("a running process can be killed");
+    }
+
+    /// Tells it to stop, as an operator does, and waits until it has.
+    pub async fn stop(&mut self) -> ExitStatus {
+        signal(self.pid(), "TERM").await;
+        let mut child = self.child.take().expect("the server runs");
+        timeout(STOP_LIMIT, child.wait())
+            .await
+            .unwrap_or_else(|_| panic!("it has not ended within {STOP_LIMIT:?}"))
+            .expect("an ended process has a status")
     }
 
     /// Starts it again on the same port and the same data; answers how long it

@@ -54,6 +54,11 @@ impl Terminal {
         self.command(arguments).spawn().expect("the program can be started")
     }
 
+    /// Starts a command that reads what is written to its standard input.
+    pub fn start_piped<S: AsRef<str>>(&self, arguments: &[S]) -> Child {
+        self.command(arguments).stdin(Stdio::piped()).spawn().expect("the program can be started")
+    }
+
     /// Runs a command to its end.
     pub async fn run<S: AsRef<str>>(&self, arguments: &[S]) -> Ended {
         ended(self.start(arguments)).await
@@ -61,8 +66,7 @@ impl Terminal {
 
     /// Runs a command with something to read on standard input.
     pub async fn pipe<S: AsRef<str>>(&self, arguments: &[S], input: &[u8]) -> Ended {
-        let mut child =
-            self.command(arguments).stdin(Stdio::piped()).spawn().expect("the program starts");
+        let mut child = self.start_piped(arguments);
         let mut stdin = child.stdin.take().expect("stdin is piped");
         let write = async move {
             // A command that ends early does not read all.

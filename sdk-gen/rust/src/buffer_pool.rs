@@ -20,17 +20,37 @@ impl BufferPool {
         length: usize,
         read: impl FnOnce(&mut [u8]) -> io::Result<()>,
     ) -> io::Result<Bytes> {
+        let mut buffer = self.take(length);
+        read(&mut buffer.bytes)?;
+        Ok(buffer.freeze(length))
+    }
+
+    /// A buffer of this length, with whatever is in it.
+    pub(crate) fn take(&self, length: usize) -> Buffer {
         let idle = self.0.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let mut buffer = Buffer { bytes: idle.unwrap_or_default(), pool: self.clone() };
         buffer.bytes.resize(length, 0);
-        read(&mut buffer.bytes)?;
-        Ok(Bytes::from_owner(buffer))
+        buffer
     }
 }
 
-struct Buffer {
+/// A buffer that is being filled.
+pub(crate) struct Buffer {
     bytes: Vec<u8>,
     pool: BufferPool,
+}
+
+impl Buffer {
+    /// Its first `length` bytes, for good.
+    pub(crate) fn freeze(self, length: usize) -> Bytes {
+        Bytes::from_owner(self).slice(..length)
+    }
+}
+
+impl AsMut<[u8]> for Buffer {
+    fn as_mut(&mut self) -> &mut [u8] {
+        &mut self.bytes
+    }
 }
 
 impl AsRef<[u8]> for Buffer {

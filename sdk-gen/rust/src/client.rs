@@ -20,6 +20,7 @@ use crate::{
     Connection, Error, Result,
     connection::bearer,
     retry::{Attempts, until_done},
+    tls::Tls,
 };
 
 /// An RPC with one answer has it by then, or is tried again.
@@ -32,6 +33,7 @@ pub struct Client {
     /// At least one.
     connections: Arc<[Connection]>,
     next: Arc<AtomicUsize>,
+    tls: Arc<Tls>,
     give_up_after: Duration,
 }
 
@@ -41,6 +43,7 @@ pub struct Client {
 pub struct ClientBuilder {
     endpoint: String,
     api_key: Option<String>,
+    tls: Tls,
     connections: usize,
     give_up_after: Duration,
 }
@@ -51,6 +54,7 @@ impl Client {
         ClientBuilder {
             endpoint: endpoint.into(),
             api_key: None,
+            tls: Tls::default(),
             connections: 4,
             give_up_after: Duration::from_secs(120),
         }
@@ -123,7 +127,7 @@ impl Client {
         let authorization = bearer(token)?;
         let lanes = 0..count.min(self.connections.len());
         let lanes: Vec<_> = lanes
-            .map(|_| Connection::new(data_endpoint, Some(authorization.clone())))
+            .map(|_| Connection::new(data_endpoint, &self.tls, Some(authorization.clone())))
             .collect::<Result<_>>()?;
         Ok(lanes.into_iter().cycle().take(count).collect())
     }
@@ -161,6 +165,24 @@ impl ClientBuilder {
         self
     }
 
+    /// Trusts the server if one of these authorities has signed its certificate,
+    /// and no others; PEM. Those that the system trusts, unless set.
+    pub fn ca_certificates(mut self, pem: impl Into<Vec<u8>>) -> Self {
+        self.tls.authorities = Some(pem.into());
+        self
+    }
+
+    /// The certificate, with its chain, and the key to show to a server that
+    /// asks for one; PEM.
+    pub fn client_certificate(
+        mut self,
+        certificate: impl Into<Vec<u8>>,
+        key: impl Into<Vec<u8>>,
+    ) -> Self {
+        self.tls.identity = Some((certificate.into(), key.into()));
+        self
+    }
+
     /// Connections to share among parallel streams; 4 unless set. One slow
     /// stream holds up the others on its connection.
     pub fn connections(mut self, count: usize) -> Self {
@@ -177,10 +199,16 @@ impl ClientBuilder {
     /// The client. Connects when it is first used.
     pub fn build(self) -> Result<Client> {
         let authorization = self.api_key.as_deref().map(str::trim).map(bearer).transpose()?;
+        self.tls.check()?;
         let connections = (0..self.connections)
-            .map(|_| Connection::new(&self.endpoint, authorization.clone()))
+            .map(|_| Connection::new(&self.endpoint, &self.tls, authorization.clone()))
             .collect::<Result<_>>()?;
-        Ok(Client { connections, next: Arc::default(), give_up_after: self.give_up_after })
+        Ok(Client {
+            connections,
+            next: Arc::default(),
+            tls: Arc::new(self.tls),
+            give_up_after: self.give_up_after,
+        })
     }
 }
 
@@ -216,5 +244,14 @@ mod tests {
             assert!(Client::builder(endpoint).build().is_err(), "{endpoint:?} was accepted");
         }
         assert!(Client::builder("http://host").api_key("a\nb").build().is_err());
+        let secure = || Client::builder("https://host");
+        for (builder, fault) in [
+            (secure().ca_certificates("no PEM"), "authority's certificate"),
+            (secure().client_certificate("no PEM", "no PEM"), "client certificate"),
+            (secure().client_certificate("-----BEGIN CERTIFICATE-----", "x"), "client's key"),
+        ] {
+            let error = builder.build().unwrap_err();
+            assert!(error.message().contains(fault), "{error}");
+        }
     }
 }

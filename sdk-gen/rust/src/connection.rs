@@ -13,7 +13,7 @@ use tonic::{
 };
 use tower::Service;
 
-use crate::{Error, Result};
+use crate::{Error, Result, tls::Tls};
 
 const USER_AGENT: &str = concat!("sluice-rust/", env!("CARGO_PKG_VERSION"));
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -35,8 +35,12 @@ pub struct Connection {
 }
 
 impl Connection {
-    pub(crate) fn new(endpoint: &str, authorization: Option<HeaderValue>) -> Result<Self> {
-        Ok(Self { channel: prepare(endpoint)?.connect_lazy(), authorization })
+    pub(crate) fn new(
+        endpoint: &str,
+        tls: &Tls,
+        authorization: Option<HeaderValue>,
+    ) -> Result<Self> {
+        Ok(Self { channel: prepare(endpoint, tls)?.connect_lazy(), authorization })
     }
 
     /// The same connection with another credential; an empty one changes
@@ -82,7 +86,7 @@ pub(crate) fn bearer(token: &str) -> Result<HeaderValue> {
     Ok(value)
 }
 
-fn prepare(endpoint: &str) -> Result<Endpoint> {
+fn prepare(endpoint: &str, tls: &Tls) -> Result<Endpoint> {
     let wrong = || {
         Error::usage(format!("{endpoint:?} is no server address; it must be like http://host:7070"))
     };
@@ -103,19 +107,5 @@ fn prepare(endpoint: &str) -> Result<Endpoint> {
         .http2_keep_alive_interval(KEEP_ALIVE)
         .keep_alive_timeout(KEEP_ALIVE)
         .keep_alive_while_idle(true);
-    if secure { with_tls(prepared) } else { Ok(prepared) }
-}
-
-#[cfg(feature = "tls")]
-fn with_tls(endpoint: Endpoint) -> Result<Endpoint> {
-    use tonic::transport::ClientTlsConfig;
-
-    endpoint
-        .tls_config(ClientTlsConfig::new().with_native_roots())
-        .map_err(|error| Error::usage(format!("TLS cannot be set up: {error}")))
-}
-
-#[cfg(not(feature = "tls"))]
-fn with_tls(_: Endpoint) -> Result<Endpoint> {
-    Err(Error::usage("https needs the feature `tls` of sluice-sdk"))
+    if secure { tls.apply(prepared) } else { Ok(prepared) }
 }

@@ -22,6 +22,9 @@ pub enum Kind {
     Server,
     /// The connection could not be made or broke, or nothing came for too long.
     Transport,
+    /// One side does not trust the certificate of the other, so that there is no
+    /// connection and will be none.
+    Certificate,
     /// A local file could not be read or written.
     Local,
     /// The content is not, or is no longer, what was being uploaded.
@@ -97,6 +100,9 @@ impl Error {
     /// Whether the same call may succeed later. The SDK has then tried for
     /// [`give_up_after`](crate::ClientBuilder::give_up_after) already.
     pub fn is_transient(&self) -> bool {
+        if self.kind() == Kind::Certificate {
+            return false;
+        }
         let reason_passes = match self.reason() {
             Some(
                 Reason::ChecksumMismatch
@@ -186,9 +192,15 @@ impl From<Status> for Error {
                     | Code::Internal
                     | Code::DeadlineExceeded
             );
-        let (kind, message) = match broken {
-            true => (Kind::Transport, transport_message(&status)),
-            false => (Kind::Server, status.message().to_owned()),
+        let (kind, message) = if !broken {
+            (Kind::Server, status.message().to_owned())
+        } else {
+            let cause = deepest_cause(&status);
+            let kind = match is_about_certificates(&cause) {
+                true => Kind::Certificate,
+                false => Kind::Transport,
+            };
+            (kind, format!("no connection to the server: {cause}"))
         };
         let mut error = Self::new(kind, message);
         let inner = &mut *error.0;
@@ -225,15 +237,31 @@ impl From<sluice_domain::Error> for Error {
 }
 
 /// tonic says "transport error" and keeps what happened in the chain of causes.
-fn transport_message(status: &Status) -> String {
+fn deepest_cause(status: &Status) -> String {
     let mut cause = error::Error::source(status);
     let mut deepest = None;
     while let Some(error) = cause {
         deepest = Some(error.to_string());
         cause = error.source();
     }
-    let what = deepest.unwrap_or_else(|| status.message().to_owned());
-    format!("no connection to the server: {what}")
+    deepest.unwrap_or_else(|| status.message().to_owned())
+}
+
+/// How rustls says that a certificate was refused, by this side or by the
+/// server. Its error type does not survive the way through HTTP/2.
+fn is_about_certificates(cause: &str) -> bool {
+    const ALERTS: [&str; 7] = [
+        "AccessDenied",
+        "BadCertificate",
+        "CertificateExpired",
+        "CertificateRequired",
+        "CertificateUnknown",
+        "UnknownCA",
+        "UnsupportedCertificate",
+    ];
+    let alert = cause.split("received fatal alert: ").nth(1);
+    cause.contains("invalid peer certificate")
+        || alert.is_some_and(|alert| ALERTS.iter().any(|name| alert.starts_with(name)))
 }
 
 impl fmt::Display for Error {
@@ -332,6 +360,20 @@ mod tests {
         let limited: Error =
             Status::with_error_details(Code::ResourceExhausted, "slow down", details).into();
         assert!(limited.is_transient());
+    }
+
+    #[test]
+    fn a_certificate_that_is_refused_will_not_be_taken_later() {
+        for (cause, kind) in [
+            ("invalid peer certificate: UnknownIssuer", Kind::Certificate),
+            ("received fatal alert: CertificateRequired", Kind::Certificate),
+            ("received fatal alert: InternalError", Kind::Transport),
+            ("connection reset by peer", Kind::Transport),
+        ] {
+            let error: Error = Status::from_error(Box::new(io::Error::other(cause))).into();
+            assert_eq!(error.kind(), kind, "{error}");
+            assert_eq!(error.is_transient(), kind == Kind::Transport, "{error}");
+        }
     }
 
     #[test]

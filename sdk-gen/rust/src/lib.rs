@@ -34,6 +34,7 @@ mod buffer_pool;
 mod connection;
 mod pages;
 mod retry;
+mod tls;
 mod write_stream;
 
 pub use client::{Client, ClientBuilder};

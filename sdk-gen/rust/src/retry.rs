@@ -12,6 +12,11 @@ use crate::{Error, Result};
 const SHORTEST_DELAY: Duration = Duration::from_millis(100);
 /// The longest delay, unless the server asks for a longer one: 5 s with jitter.
 const LONGEST_DELAY: Duration = Duration::from_millis(2500);
+/// What a server may ask for at most, whatever it says.
+const LONGEST_ASKED: Duration = Duration::from_secs(60);
+/// Clients that were refused together do not come back together: each waits up
+/// to so much longer than it was asked to.
+const ASKED_JITTER: f64 = 0.25;
 
 /// One run of attempts at the same thing. The time that it fails without
 /// progress, not the number of attempts, decides when it gives up. However long
@@ -41,7 +46,10 @@ impl Attempts {
             return Err(error);
         }
         let own = self.delays.next().unwrap_or(LONGEST_DELAY);
-        let delay = error.retry_after().map_or(own, |asked| asked.max(own));
+        let delay = error.retry_after().map_or(own, |asked| {
+            let jitter = 1.0 + ASKED_JITTER * fastrand::f64();
+            asked.min(LONGEST_ASKED).mul_f64(jitter).max(own)
+        });
         let waited = self.failing_since.get_or_insert_with(Instant::now).elapsed();
         if waited + delay > self.give_up_after {
             return Err(error.after_giving_up(waited));
@@ -132,12 +140,29 @@ mod tests {
         assert_eq!(started.elapsed(), Duration::ZERO);
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn the_server_is_given_the_time_it_asks_for() {
-        let details = ErrorDetails::with_retry_info(Some(Duration::from_secs(30)));
+    /// How long it waits for a server that asks for so many seconds.
+    async fn waits(asked: u64) -> Duration {
+        let details = ErrorDetails::with_retry_info(Some(Duration::from_secs(asked)));
         let error = Status::with_error_details(Code::Unavailable, "busy", details).into();
         let started = Instant::now();
         Attempts::new(GIVE_UP_AFTER).wait_after(error).await.unwrap();
-        assert!(started.elapsed() >= Duration::from_secs(30));
+        started.elapsed()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_server_is_given_the_time_it_asks_for() {
+        let mut waited = Vec::new();
+        for _ in 0..20 {
+            waited.push(waits(30).await);
+        }
+        let (least, most) = (waited.iter().min().unwrap(), waited.iter().max().unwrap());
+        assert!(*least >= Duration::from_secs(30));
+        assert!(*most <= Duration::from_secs(38));
+        assert!(*most - *least > Duration::from_secs(1), "all at once: {waited:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn no_server_holds_a_client_up_for_long() {
+        assert!(waits(86_400).await <= LONGEST_ASKED.mul_f64(1.0 + ASKED_JITTER));
     }
 }

@@ -1,4 +1,4 @@
-//! `WriteUpload` without copying what it sends.
+//! `WriteUpload` and `BidiWriteUpload` without copying what they send.
 //!
 //! tonic's encoder copies each message into one buffer. Here the content of a
 //! frame goes to the socket as the very bytes that were read; only what stands
@@ -17,7 +17,7 @@ use std::{
 };
 
 use bytes::{BufMut, Bytes, BytesMut};
-use futures::{Stream, stream};
+use futures::{Stream, TryStreamExt, stream};
 use http::{Request, Response};
 use http_body::Frame;
 use prost::{
@@ -26,7 +26,7 @@ use prost::{
 };
 use sluice_domain::Crc32c;
 use sluice_proto::v1::{
-    ChecksummedData, WriteUploadRequest, WriteUploadResponse,
+    BidiWriteUploadResponse, ChecksummedData, WriteUploadRequest, WriteUploadResponse,
     upload_service_client::UploadServiceClient,
 };
 use tokio::time;
@@ -40,7 +40,11 @@ use crate::{Connection, Error, Result};
 
 /// A stream on which nothing moves for this long is given up. Keep-alive
 /// notices dead connections much earlier; this is for servers that hang.
-const STALL: Duration = Duration::from_secs(60);
+pub(crate) const STALL: Duration = Duration::from_secs(60);
+
+/// Content is handed to the transport in pieces of this size, so that a link of
+/// a few KiB per second is seen to move.
+const PIECE: usize = 128 * 1024;
 
 /// Bytes on their way, with their place and checksum.
 #[derive(Debug, Clone)]
@@ -79,9 +83,7 @@ where
     S: Stream<Item = WriteUploadRequest> + Send + 'static,
 {
     let taken = Arc::new(AtomicU64::new(0));
-    let body = MessageBody { messages: Box::pin(messages), content: None, taken: taken.clone() };
-    let call = WithBody { connection, body: Some(Body::new(body)) };
-    let mut client = UploadServiceClient::new(call);
+    let mut client = client(connection, messages, taken.clone());
     let mut answer = Box::pin(client.write_upload(stream::empty()));
     loop {
         let before = taken.load(Ordering::Relaxed);
@@ -93,6 +95,36 @@ where
             Err(_) => {}
         }
     }
+}
+
+/// Sends these messages as one stream; what the server says meanwhile is the
+/// stream that is returned. Nothing happens until it is polled. `taken` grows
+/// whenever the transport takes something.
+pub(crate) fn bidi_write_upload<S>(
+    connection: Connection,
+    messages: S,
+    taken: Arc<AtomicU64>,
+) -> impl Stream<Item = Result<BidiWriteUploadResponse>> + Send
+where
+    S: Stream<Item = WriteUploadRequest> + Send + 'static,
+{
+    // On the wire, a message of the one RPC is a message of the other.
+    let mut client = client(connection, messages, taken);
+    let call = async move { client.bidi_write_upload(stream::empty()).await };
+    let replies = stream::once(call).map_ok(tonic::Response::into_inner).try_flatten();
+    replies.map_err(Error::from)
+}
+
+fn client<S>(
+    connection: Connection,
+    messages: S,
+    taken: Arc<AtomicU64>,
+) -> UploadServiceClient<WithBody>
+where
+    S: Stream<Item = WriteUploadRequest> + Send + 'static,
+{
+    let body = MessageBody { messages: Box::pin(messages), content: None, taken };
+    UploadServiceClient::new(WithBody { connection, body: Some(Body::new(body)) })
 }
 
 /// Replaces the body that the stub made of an empty stream.
@@ -119,9 +151,9 @@ impl Service<Request<Body>> for WithBody {
 /// Messages as the body of a gRPC request.
 struct MessageBody<S> {
     messages: Pin<Box<S>>,
-    /// The content of the message whose beginning was handed out last.
+    /// What is left of the content of the message that is handed out.
     content: Option<Bytes>,
-    /// How many messages the transport has taken.
+    /// How many pieces the transport has taken.
     taken: Arc<AtomicU64>,
 }
 
@@ -136,8 +168,11 @@ where
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        if let Some(content) = self.content.take() {
-            return Poll::Ready(Some(Ok(Frame::data(content))));
+        if let Some(mut content) = self.content.take() {
+            let piece = content.split_to(content.len().min(PIECE));
+            self.content = Some(content).filter(|content| !content.is_empty());
+            self.taken.fetch_add(1, Ordering::Relaxed);
+            return Poll::Ready(Some(Ok(Frame::data(piece))));
         }
         let Some(message) = ready!(self.messages.as_mut().poll_next(context)) else {
             return Poll::Ready(None);
@@ -190,9 +225,24 @@ fn prefixed(flag: u8, message: &WriteUploadRequest, last_field: &[u8], following
 
 #[cfg(test)]
 mod tests {
-    use sluice_proto::v1::{CreateUploadRequest, write_upload_request::FirstMessage};
+    use sluice_proto::v1::{
+        BidiWriteUploadRequest, CreateUploadRequest, write_upload_request::FirstMessage,
+    };
 
     use super::*;
+
+    #[test]
+    fn a_message_is_the_same_on_either_stream() {
+        let message = WriteUploadRequest {
+            first_message: Some(FirstMessage::UploadId("upl_1".into())),
+            writer_epoch: 7,
+            final_size: Some(9),
+            ..FileFrame::new(5, Bytes::from_static(b"abcd")).into_message()
+        };
+        let bidi = BidiWriteUploadRequest::decode(&message.encode_to_vec()[..]).unwrap();
+        assert_eq!(bidi.encode_to_vec(), message.encode_to_vec());
+        assert_eq!((bidi.writer_epoch, bidi.write_offset, bidi.final_size), (7, 5, Some(9)));
+    }
 
     #[test]
     fn the_pieces_decode_to_the_message() {

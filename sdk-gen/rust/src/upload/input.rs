@@ -2,11 +2,18 @@
 
 use std::{collections::VecDeque, io, mem};
 
-use bytes::BytesMut;
 use sluice_domain::DEFAULT_FRAME_SIZE;
 use tokio::io::{AsyncRead, AsyncReadExt};
 
-use crate::{Error, Result, error::Kind, write_stream::FileFrame};
+use crate::{
+    Error, Result,
+    buffer_pool::{Buffer, BufferPool},
+    error::Kind,
+    write_stream::FileFrame,
+};
+
+#[expect(clippy::cast_possible_truncation, reason = "1 MiB")]
+const FRAME: usize = DEFAULT_FRAME_SIZE as usize;
 
 pub(super) type Reader = Box<dyn AsyncRead + Send + Unpin>;
 
@@ -16,7 +23,9 @@ pub(super) struct Input {
     reader: Reader,
     ended: bool,
     offset: u64,
-    buffer: BytesMut,
+    buffers: BufferPool,
+    /// The frame that is being read, and how much of it there is.
+    reading: Option<(Buffer, usize)>,
     frames: VecDeque<FileFrame>,
     /// Bytes in `frames`.
     waiting: u64,
@@ -28,7 +37,8 @@ impl Input {
             reader,
             ended: false,
             offset: 0,
-            buffer: BytesMut::new(),
+            buffers: BufferPool::default(),
+            reading: None,
             frames: VecDeque::new(),
             waiting: 0,
         }
@@ -70,19 +80,15 @@ impl Input {
     }
 
     async fn read_frame(&mut self) -> Result<()> {
-        #[expect(clippy::cast_possible_truncation, reason = "1 MiB")]
-        const FRAME: usize = DEFAULT_FRAME_SIZE as usize;
-
-        self.buffer.reserve(FRAME - self.buffer.len());
-        while self.buffer.len() < FRAME {
-            let room = FRAME - self.buffer.len();
-            let read = (&mut self.reader).take(room as u64).read_buf(&mut self.buffer).await;
-            match read {
+        let buffers = &self.buffers;
+        let (buffer, filled) = self.reading.get_or_insert_with(|| (buffers.take(FRAME), 0));
+        while *filled < FRAME {
+            match self.reader.read(&mut buffer.as_mut()[*filled..]).await {
                 Ok(0) => {
                     self.ended = true;
                     break;
                 }
-                Ok(_) => {}
+                Ok(count) => *filled += count,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => {
                     let message = format!("cannot read the input: {error}");
@@ -90,8 +96,8 @@ impl Input {
                 }
             }
         }
-        if !self.buffer.is_empty() {
-            let frame = FileFrame::new(self.offset, self.buffer.split().freeze());
+        if let Some((buffer, length)) = self.reading.take().filter(|(_, length)| *length > 0) {
+            let frame = FileFrame::new(self.offset, buffer.freeze(length));
             self.offset += frame.len();
             self.waiting += frame.len();
             self.frames.push_back(frame);

@@ -1,13 +1,20 @@
 //! Getting the bytes of a source to the server, whatever happens on the way.
 
-mod input;
 mod options;
+mod whole;
+
 mod parts;
 mod reader;
 mod session;
+
+mod held;
+mod input;
+mod lane;
 mod stream;
+mod tally;
+mod target;
+
 mod verify;
-mod whole;
 
 use std::{path::Path, sync::Arc, time::Instant};
 

@@ -26,6 +26,7 @@ pub struct UploadOptions {
     on_conflict: OnConflict,
     part_size: Option<u64>,
     streams: usize,
+    parts_in_memory: Option<usize>,
     request_id: Option<String>,
     expected: Checksums,
     on_progress: Option<OnProgress>,
@@ -42,6 +43,7 @@ impl UploadOptions {
             on_conflict: OnConflict::Fail,
             part_size: None,
             streams: DEFAULT_STREAMS,
+            parts_in_memory: None,
             request_id: None,
             expected: Checksums::default(),
             on_progress: None,
@@ -82,10 +84,20 @@ impl UploadOptions {
         self
     }
 
-    /// Streams that send parts in parallel; 4 unless set. For a source of
-    /// unknown size, each keeps a part in memory.
+    /// Streams that send parts in parallel; 4 unless set.
     pub fn streams(mut self, count: usize) -> Self {
         self.streams = count.max(1);
+        self
+    }
+
+    /// For a source that is read once: the most parts that are in memory at a
+    /// time, the one that is being read included; one more than there are
+    /// streams unless set. Reading waits while so many are not known to be
+    /// persisted. The content in memory never exceeds this many parts and two
+    /// frames of 1 MiB; a part has 16 MiB unless [`part_size`](Self::part_size)
+    /// says otherwise.
+    pub fn parts_in_memory(mut self, count: usize) -> Self {
+        self.parts_in_memory = Some(count.max(1));
         self
     }
 
@@ -129,6 +141,10 @@ impl UploadOptions {
 
     pub(super) fn stream_count(&self) -> usize {
         self.streams
+    }
+
+    pub(super) fn most_parts_in_memory(&self) -> usize {
+        self.parts_in_memory.unwrap_or(self.streams + 1)
     }
 
     pub(super) fn preferred_part_size(&self) -> Option<u64> {
@@ -194,6 +210,7 @@ impl fmt::Debug for UploadOptions {
             .field("content_type", &self.content_type)
             .field("part_size", &self.part_size)
             .field("streams", &self.streams)
+            .field("parts_in_memory", &self.parts_in_memory)
             .field("request_id", &self.request_id)
             .finish_non_exhaustive()
     }

@@ -114,11 +114,14 @@ impl<'a> Session<'a> {
         while self.parts.has_missing() {
             let stream = self.parts.open_stream();
             let before = self.parts.progress().persisted;
-            let (upload, error) = match self.send_stream(stream, connection).await {
-                Ok(upload) => (upload, Error::new(Kind::Transport, "the server kept nothing")),
+            let (upload, kept_nothing) = match self.send_stream(stream, connection).await {
+                Ok(upload) => {
+                    (upload, Some(Error::new(Kind::Transport, "the server kept nothing")))
+                }
                 Err(error) if error.is_transient() => {
                     self.parts.trouble(error.message());
-                    (self.current().await?, error)
+                    attempts.wait_after(error).await?;
+                    (self.current().await?, None)
                 }
                 Err(error) => return Err(error),
             };
@@ -126,7 +129,9 @@ impl<'a> Session<'a> {
             if self.parts.progress().persisted > before || in_vain > MORE_THAN_BUFFERS {
                 attempts.progressed();
             }
-            if self.parts.has_missing() {
+            if let Some(error) = kept_nothing
+                && self.parts.has_missing()
+            {
                 attempts.wait_after(error).await?;
             }
         }
@@ -159,15 +164,9 @@ impl<'a> Session<'a> {
         answer.upload.ok_or_else(no_upload)
     }
 
-    /// The upload as the server has it, after a break. The same epoch goes on.
+    /// The upload as the server has it now.
     async fn current(&self) -> Result<Upload> {
-        let upload = self.client.get_upload(&self.upload_id).await?;
-        if upload.writer_epoch != self.epoch {
-            let message = "another process has taken over this upload";
-            return Err(sluice_domain::Error::new(Reason::StaleWriter, message).into());
-        }
-        verify::active(&upload)?;
-        Ok(upload)
+        verify::current(self.client, &self.upload_id, self.epoch).await
     }
 
     /// Looks from time to time what is persisted: for progress that is certain,

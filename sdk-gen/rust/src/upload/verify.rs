@@ -2,18 +2,29 @@
 
 use std::sync::Arc;
 
-use sluice_domain::{ByteRange, Crc32c, PartNumber, UploadState};
+use sluice_domain::{ByteRange, Crc32c, PartNumber, Reason, UploadState};
 use sluice_proto::v1::{UploadPart, upload::State};
 use tokio_util::sync::CancellationToken;
 
 use super::{parts::Parts, reader::frames};
 use crate::{
-    Error, File, Result, Upload, blocking::blocking, buffer_pool::BufferPool, error::Kind,
+    Client, Error, File, Result, Upload, blocking::blocking, buffer_pool::BufferPool, error::Kind,
     source::Content,
 };
 
+/// The upload as the server has it, after a break. The same epoch goes on.
+pub(super) async fn current(client: &Client, upload_id: &str, epoch: i64) -> Result<Upload> {
+    let upload = client.get_upload(upload_id).await?;
+    if upload.writer_epoch != epoch {
+        let message = "another process has taken over this upload";
+        return Err(sluice_domain::Error::new(Reason::StaleWriter, message).into());
+    }
+    active(&upload)?;
+    Ok(upload)
+}
+
 /// Refuses an upload that takes no more parts.
-pub(super) fn active(upload: &Upload) -> Result<()> {
+fn active(upload: &Upload) -> Result<()> {
     let state = match upload.state() {
         State::Unspecified | State::Active => return Ok(()),
         State::Completing => UploadState::Completing,

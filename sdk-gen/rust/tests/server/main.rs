@@ -1,8 +1,13 @@
 //! The SDK against a real server, over networks that fail.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 mod downloads;
 mod files;
+mod gateway;
 mod interruptions;
+mod read_once;
+mod restarts;
 mod uploads;
 
 use bytes::Bytes;

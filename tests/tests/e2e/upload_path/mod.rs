@@ -4,6 +4,7 @@ mod bidi;
 mod conflicts;
 mod creation;
 mod digests;
+mod foreign;
 mod life;
 mod sizes;
 mod streams;
