@@ -87,11 +87,7 @@ impl RemoteArguments {
                 let cause = error.message().split(" (gave up").next().unwrap_or_default();
                 let cause = cause.trim_start_matches("no connection to the server: ");
                 let message = format!("cannot reach {endpoint}: {cause}");
-                let hint = match self.is_on_this_machine() {
-                    true => "start the server with `sluice serve`, or name another with --server",
-                    false => "check the address (--server or SLUICE_SERVER) and the network",
-                };
-                Err(Failure::new(Exit::Temporary, message).hint(hint))
+                Err(Failure::new(Exit::Temporary, message).hint(self.reaching_hint(cause)))
             }
             Err(error) if error.kind() == Kind::Certificate => {
                 let cause = error.message().trim_start_matches("no connection to the server: ");
@@ -115,6 +111,22 @@ impl RemoteArguments {
             builder = builder.client_certificate(read(certificate)?, read(key)?);
         }
         Ok(builder)
+    }
+
+    /// What to do about a server that cannot be reached.
+    fn reaching_hint(&self, cause: &str) -> &'static str {
+        let secure = self.endpoint().starts_with("https://");
+        let answered = !cause.contains("refused") && !cause.contains("error trying to connect");
+        if secure && cause.contains("corrupt message") {
+            "the server does not speak TLS: use an address that begins with http://"
+        } else if secure && answered && self.client_cert.is_none() {
+            "check the address and the network; a server that wants to see a certificate needs \
+             --client-cert and --client-key"
+        } else if self.is_on_this_machine() {
+            "start the server with `sluice serve`, or name another with --server"
+        } else {
+            "check the address (--server or SLUICE_SERVER) and the network"
+        }
     }
 
     /// What to do about a certificate that was refused.

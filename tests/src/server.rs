@@ -62,6 +62,7 @@ impl Setup {
             setup: self,
             child: None,
             address: SocketAddr::from(([127, 0, 0, 1], 0)),
+            scheme: "http",
         };
         server.launch().await;
         server
@@ -76,6 +77,8 @@ pub struct Server {
     setup: Setup,
     child: Option<Child>,
     address: SocketAddr,
+    /// How it is reached there: `http` or `https`.
+    scheme: &'static str,
 }
 
 impl Server {
@@ -96,7 +99,7 @@ impl Server {
 
     /// Where it listens, as a URL.
     pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+        format!("{}://{}", self.scheme, self.address)
     }
 
     /// Its data folder, as this process reaches it.
@@ -179,7 +182,8 @@ impl Server {
             let (mut child, address) = timeout(START_LIMIT, self.spawn())
                 .await
                 .unwrap_or_else(|_| panic!("not listening within {START_LIMIT:?}"));
-            if let Some(address) = address {
+            if let Some((scheme, address)) = address {
+                self.scheme = scheme;
                 self.address = address;
                 self.child = Some(child);
                 return began.elapsed();
@@ -196,9 +200,9 @@ impl Server {
         panic!("port {} stays in use", self.address.port());
     }
 
-    /// Starts the process; answers the address of its ready line, or none if
+    /// Starts the process; answers what its ready line says, or none if
     /// it ended without one.
-    async fn spawn(&self) -> (Child, Option<SocketAddr>) {
+    async fn spawn(&self) -> (Child, Option<(&'static str, SocketAddr)>) {
         let (mut command, data_dir) = match &self.setup.disk {
             Some(disk) => {
                 let mut command = disk.enter();
@@ -226,11 +230,13 @@ impl Server {
             .expect("the server can be started");
         let mut output = BufReader::new(child.stdout.take().expect("stdout is piped")).lines();
         while let Some(line) = output.next_line().await.expect("the server prints UTF-8") {
-            if let Some(address) = line.strip_prefix("listening on http://") {
+            let url = line.strip_prefix("listening on ");
+            if let Some((scheme, address)) = url.and_then(|url| url.split_once("://")) {
+                let scheme = if scheme == "https" { "https" } else { "http" };
                 let address = address.parse().expect("the ready line ends with an address");
                 // Whatever else it prints must not block it.
                 tokio::spawn(async move { while let Ok(Some(_)) = output.next_line().await {} });
-                return (child, Some(address));
+                return (child, Some((scheme, address)));
             }
         }
         (child, None)

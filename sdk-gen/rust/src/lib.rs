@@ -11,8 +11,8 @@
 //! # }
 //! ```
 //!
-//! Uploads ride out broken connections and restarts of the server, and never
-//! send a part again that is persisted. Every frame, part and file is checked
+//! Uploads ride out broken connections, restarts and refusals for the time
+//! being, and never send a part again that is persisted. Every frame, part and file is checked
 //! by CRC-32C on both sides, downloads by BLAKE3 too. [`Client::raw_uploads`]
 //! and its siblings give the generated stubs for everything else.
 

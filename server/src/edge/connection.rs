@@ -119,6 +119,17 @@ impl Connections {
         sleep(LAST_CALL).await;
     }
 
+    /// Returns once the server is stopping and the peer has asked something or
+    /// has had its chance: a connection without a request would be closed at
+    /// once, and a probe would not learn why.
+    async fn asked_while_draining(&self, busy: &Busy) {
+        self.0.draining.cancelled().await;
+        let until = Instant::now() + LAST_CALL;
+        while !busy.was_asked() && Instant::now() < until {
+            sleep(LAST_CALL / 100).await;
+        }
+    }
+
     async fn serve_http2(
         &self,
         io: GuardedIo<impl AsyncRead + AsyncWrite + Send + Unpin + 'static>,
@@ -186,7 +197,7 @@ impl Connections {
                     return;
                 }
                 () = self.0.cut.cancelled() => return,
-                () = self.0.draining.cancelled(), if !ending => {
+                () = self.asked_while_draining(&busy), if !ending => {
                     connection.as_mut().graceful_shutdown();
                     ending = true;
                 }
@@ -229,6 +240,12 @@ impl Busy {
     fn begin(&self) -> BusyMark {
         self.0.0.fetch_add(1, Ordering::Relaxed);
         BusyMark(self.clone())
+    }
+
+    /// Whether there was a request.
+    fn was_asked(&self) -> bool {
+        let since = self.0.1.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        self.0.0.load(Ordering::Relaxed) > 0 || since.is_some()
     }
 
     fn is_idle_since(&self, span: Duration) -> bool {

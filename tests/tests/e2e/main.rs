@@ -15,4 +15,6 @@ mod kills;
 mod model;
 mod reads;
 mod reasons;
+mod shutdown;
+mod tls;
 mod upload_path;

@@ -12,9 +12,7 @@ use std::{
 
 use futures::StreamExt;
 use sluice_domain::{ByteRange, RangeSet, Reason};
-use sluice_proto::v1::{
-    WriteUploadRequest, bidi_write_upload_response::Response, write_upload_request::FirstMessage,
-};
+use sluice_proto::v1::{WriteUploadRequest, bidi_write_upload_response::Response};
 use tokio::{
     sync::{
         Mutex,
@@ -78,6 +76,7 @@ impl<'a> Lane<'a> {
                 let Some(part) = self.parts.next().await else { return Ok(()) };
                 self.held.add(part);
             }
+            let before = self.target.tally.progress().persisted;
             let bidi = self.target.is_bidi();
             let ended = match bidi {
                 true => self.converse().await,
@@ -99,6 +98,10 @@ impl<'a> Lane<'a> {
             // With nothing left to send it does not matter why a stream ended.
             if !self.held.is_empty() {
                 self.recover(error).await?;
+            }
+            // Other lanes may have had the server's attention meanwhile.
+            if self.target.tally.progress().persisted > before {
+                self.attempts.progressed();
             }
         }
     }
@@ -218,16 +221,6 @@ impl<'a> Lane<'a> {
         let (frame, final_size) = self.held.next_frame()?;
         let final_size = final_size.map(u64::cast_signed);
         Some(WriteUploadRequest { final_size, ..frame.into_message() })
-    }
-}
-
-impl Target {
-    fn first_message(&self) -> WriteUploadRequest {
-        WriteUploadRequest {
-            first_message: Some(FirstMessage::UploadId(self.upload_id.clone())),
-            writer_epoch: self.epoch,
-            ..Default::default()
-        }
     }
 }
 

@@ -5,6 +5,8 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
+use sluice_proto::v1::{WriteUploadRequest, write_upload_request::FirstMessage};
+
 use super::{tally::Tally, verify};
 use crate::{Client, Result, Upload};
 
@@ -36,6 +38,15 @@ impl Target {
     /// The server has said that it does not offer it.
     pub(super) fn do_without_bidi(&self) {
         self.bidi.store(false, Ordering::Relaxed);
+    }
+
+    /// What every stream begins with.
+    pub(super) fn first_message(&self) -> WriteUploadRequest {
+        WriteUploadRequest {
+            first_message: Some(FirstMessage::UploadId(self.upload_id.clone())),
+            writer_epoch: self.epoch,
+            ..Default::default()
+        }
     }
 
     /// The upload as the server has it now.
