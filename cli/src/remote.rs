@@ -119,9 +119,17 @@ impl RemoteArguments {
         let answered = !cause.contains("refused") && !cause.contains("error trying to connect");
         if secure && cause.contains("corrupt message") {
             "the server does not speak TLS: use an address that begins with http://"
-        } else if secure && answered && self.client_cert.is_none() {
-            "check the address and the network; a server that wants to see a certificate needs \
-             --client-cert and --client-key"
+        } else if secure && answered {
+            match self.client_cert {
+                None => {
+                    "check the address and the network; a server that wants to see a certificate \
+                     needs --client-cert and --client-key"
+                }
+                Some(_) => {
+                    "check the address and the network; a server that does not trust the client \
+                     certificate ends the connection like this"
+                }
+            }
         } else if self.is_on_this_machine() {
             "start the server with `sluice serve`, or name another with --server"
         } else {
