@@ -42,9 +42,10 @@ use crate::{Connection, Error, Result};
 /// notices dead connections much earlier; this is for servers that hang.
 pub(crate) const STALL: Duration = Duration::from_secs(60);
 
-/// Content is handed to the transport in pieces of this size, so that a link of
-/// a few KiB per second is seen to move.
-const PIECE: usize = 128 * 1024;
+/// Content is handed to the transport in pieces of this size, which become HTTP/2
+/// frames. A peer sees nothing of one before all of it has arrived: a link of
+/// 1 KiB/s still moves within the 30 seconds that servers wait.
+const PIECE: usize = 32 * 1024;
 
 /// Bytes on their way, with their place and checksum.
 #[derive(Debug, Clone)]
