@@ -23,7 +23,7 @@ const SILENT_STREAMS: u64 = 160;
 const UPLOADS: u64 = 40;
 const SILENT_SOCKETS: usize = 50;
 /// One connection has no more than 128 streams.
-const STREAMS_PER_CONNECTION: usize = 40;
+const STREAMS_PER_CONNECTION: u64 = 40;
 
 /// How long it may take until the server says that it is not ready.
 const NOT_READY: Duration = Duration::from_millis(100);
@@ -78,7 +78,7 @@ async fn a_stop_costs_nobody_what_was_acknowledged() {
     let mut client = server.client();
     let mut streams = Vec::new();
     for number in 0..SILENT_STREAMS {
-        if number as usize % STREAMS_PER_CONNECTION == 0 {
+        if number.is_multiple_of(STREAMS_PER_CONNECTION) {
             client = server.client();
         }
         streams.push(silent_stream(&client, &content, &format!("silent/{number}")).await);
