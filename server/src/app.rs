@@ -158,6 +158,7 @@ fn embedded(config: &Config, folder: &DataFolder) -> Result<Context, StartError>
         uploads: database.clone(),
         files: database.clone(),
         events: database.clone(),
+        changes: database.clone(),
         credentials: database,
         blobs: Arc::new(blobs),
         clock: Arc::new(SystemClock),

@@ -54,7 +54,11 @@ impl CapabilitiesService for Capabilities {
                 max_metadata_value_bytes: count(MAX_METADATA_VALUE_BYTES),
                 max_metadata_bytes: count(MAX_METADATA_BYTES),
             }),
-            features: Some(Features { bidi_write_upload: true, ..Features::default() }),
+            features: Some(Features {
+                bidi_write_upload: true,
+                watch_events: true,
+                ..Features::default()
+            }),
             checksum_algorithms: algorithms.map(i32::from).to_vec(),
             sign_in_providers: Vec::new(),
         };

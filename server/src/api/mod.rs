@@ -13,6 +13,7 @@ pub mod fuzzing;
 mod health;
 pub mod layer;
 mod page_token;
+mod resume_token;
 mod status;
 mod upload_service;
 
@@ -37,6 +38,7 @@ const MAX_SMALL_MESSAGE: usize = 256 * 1024;
 pub fn routes(context: &Context, health: &Health) -> Routes {
     let uploads = upload_service::Uploads::new(context.clone());
     let files = file_service::Files::new(context.clone());
+    let events = event_service::Events::new(context.clone());
     let capabilities = capabilities_service::Capabilities::new(context.clone());
     let mut routes = Routes::builder();
     routes
@@ -49,7 +51,7 @@ pub fn routes(context: &Context, health: &Health) -> Routes {
                 .max_decoding_message_size(MAX_SMALL_MESSAGE),
         )
         .add_service(
-            v1::event_service_server::EventServiceServer::new(event_service::Events)
+            v1::event_service_server::EventServiceServer::new(events)
                 .max_decoding_message_size(MAX_SMALL_MESSAGE),
         )
         .add_service(

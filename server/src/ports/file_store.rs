@@ -74,6 +74,9 @@ pub trait FileStore: Send + Sync + 'static {
     /// Reads a file.
     async fn file(&self, owner: AccountId, id: FileId) -> Result<File>;
 
+    /// Reads several files, in any order; leaves out those that are not there.
+    async fn files(&self, owner: AccountId, ids: Vec<FileId>) -> Result<Vec<File>>;
+
     /// Lists files.
     async fn list_files(&self, owner: AccountId, query: FileQuery) -> Result<FilePage>;
 
@@ -88,7 +91,13 @@ pub trait FileStore: Send + Sync + 'static {
     ) -> Result<File>;
 
     /// Removes a file's record, and its bytes are to be deleted.
-    async fn delete_file(&self, owner: AccountId, id: FileId, etag: String) -> Result<()>;
+    async fn delete_file(
+        &self,
+        owner: AccountId,
+        id: FileId,
+        etag: String,
+        now: Timestamp,
+    ) -> Result<()>;
 
     /// `PROCESSING → READY`. The file takes its name; the file that had it, if
     /// it completed earlier, is removed. A file that is not `PROCESSING`, or is

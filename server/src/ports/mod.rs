@@ -4,6 +4,7 @@
 //! here; the functions in `conformance` check them on any adapter.
 
 pub mod blob_store;
+pub mod change_feed;
 pub mod clock;
 #[cfg(feature = "conformance")]
 pub mod conformance;
@@ -13,6 +14,7 @@ pub mod file_store;
 pub mod upload_store;
 
 pub use blob_store::{BlobReader, BlobStore, PartWriter};
+pub use change_feed::{Change, ChangeFeed, ChangePage, Changed, FeedPosition};
 pub use clock::Clock;
 pub use credential_store::{ApiKeyHash, CredentialStore};
 pub use event_queue::{Delivery, Event, EventQueue, Receipt};

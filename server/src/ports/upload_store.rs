@@ -97,6 +97,9 @@ pub trait UploadStore: Send + Sync + 'static {
     /// Reads an upload.
     async fn upload(&self, owner: AccountId, id: UploadId) -> Result<Upload>;
 
+    /// Reads several uploads, in any order; leaves out those that are not there.
+    async fn uploads(&self, owner: AccountId, ids: Vec<UploadId>) -> Result<Vec<Upload>>;
+
     /// Reads an upload and one of its parts in one snapshot.
     async fn written(&self, owner: AccountId, id: UploadId, part: PartNumber) -> Result<Written>;
 

@@ -37,5 +37,5 @@ pub async fn update(
 
 /// Removes a file; its bytes follow soon.
 pub async fn delete(context: &Context, caller: Caller, id: FileId, etag: String) -> Result<()> {
-    context.files.delete_file(caller.owner, id, etag).await
+    context.files.delete_file(caller.owner, id, etag, context.clock.now()).await
 }

@@ -8,6 +8,7 @@ pub mod ingest;
 pub mod limits;
 pub mod reading;
 pub mod uploads;
+pub mod watch;
 
 use std::{sync::Arc, time::Duration};
 
@@ -16,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::{NoContext, Uuid};
 
 use crate::{
-    ports::{BlobStore, Clock, CredentialStore, EventQueue, FileStore, UploadStore},
+    ports::{BlobStore, ChangeFeed, Clock, CredentialStore, EventQueue, FileStore, UploadStore},
     tasks::Tasks,
 };
 pub use limits::Limits;
@@ -32,6 +33,8 @@ pub struct Context {
     pub blobs: Arc<dyn BlobStore>,
     /// Events.
     pub events: Arc<dyn EventQueue>,
+    /// Changes, for those who watch.
+    pub changes: Arc<dyn ChangeFeed>,
     /// Who may call.
     pub credentials: Arc<dyn CredentialStore>,
     /// The time.

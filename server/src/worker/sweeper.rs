@@ -13,7 +13,7 @@ const BATCH: u32 = 100;
 const COMPLETION_AGE: Duration = Duration::from_secs(10);
 
 /// How long ended uploads are remembered, so that a repeated request is
-/// recognised.
+/// recognised, and files that are gone, so that who watches can continue.
 const MEMORY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Sweeps for ever. The first round takes completions of any age: no process
@@ -35,6 +35,7 @@ pub async fn sweep_once(context: &Context, completion_age: Duration) -> Result<(
     expire_overdue(context).await?;
     let before = context.clock.now().minus(MEMORY);
     while context.uploads.forget_ended(before, BATCH).await? == BATCH {}
+    while context.changes.forget_gone(before, BATCH).await? == BATCH {}
     Ok(())
 }
 

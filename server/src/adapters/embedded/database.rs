@@ -11,10 +11,11 @@ use std::{
 };
 
 use rusqlite::{Connection, ErrorCode};
-use sluice_domain::{Error, Result};
+use sluice_domain::{AccountId, Error, Result};
 use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
 
 use super::{
+    changes::Bells,
     schema::{connect, migrate},
     storage_full,
     writer::{Change, Made, Undo, Writer},
@@ -106,6 +107,8 @@ pub struct Database {
     tasks: Tasks,
     /// Rings when events were committed.
     pub(super) events: Arc<Notify>,
+    /// Ring when changes of an account were committed.
+    pub(super) bells: Arc<Bells>,
 }
 
 struct Readers {
@@ -134,7 +137,8 @@ impl Database {
         thread::Builder::new().name("database".into()).spawn(move || writer.run())?;
         let permits = Arc::new(Semaphore::new(READERS));
         let readers = Readers { idle: Mutex::new(readers), permits };
-        Ok(Self { changes, readers: Arc::new(readers), tasks, events })
+        let bells = Arc::new(Bells::new());
+        Ok(Self { changes, readers: Arc::new(readers), tasks, events, bells })
     }
 
     /// Makes a change; it survives power loss when this returns. A change that
@@ -142,6 +146,25 @@ impl Database {
     pub(super) async fn write<T: Send + 'static>(
         &self,
         change: impl FnOnce(&Connection) -> Outcome<T> + Send + 'static,
+    ) -> Result<T> {
+        self.write_then(change, || {}).await
+    }
+
+    /// The same for a change of what an account can watch. Those who watch are
+    /// told by the writer, so that nobody can go away before they are.
+    pub(super) async fn write_of<T: Send + 'static>(
+        &self,
+        owner: AccountId,
+        change: impl FnOnce(&Connection) -> Outcome<T> + Send + 'static,
+    ) -> Result<T> {
+        let bells = Arc::clone(&self.bells);
+        self.write_then(change, move || bells.of(owner).notify_waiters()).await
+    }
+
+    async fn write_then<T: Send + 'static>(
+        &self,
+        change: impl FnOnce(&Connection) -> Outcome<T> + Send + 'static,
+        then: impl FnOnce() + Send + 'static,
     ) -> Result<T> {
         let (sender, answer) = oneshot::channel();
         let change: Change = Box::new(move |connection| {
@@ -158,7 +181,11 @@ impl Database {
                 }
             };
             let answer = move |committed: Result<()>| {
-                let _ = sender.send(committed.and(result));
+                let outcome = committed.and(result);
+                if outcome.is_ok() {
+                    then();
+                }
+                let _ = sender.send(outcome);
             };
             Made { undo, answer: Box::new(answer) }
         });

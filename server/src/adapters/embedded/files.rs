@@ -7,7 +7,7 @@ use sluice_domain::{
 };
 
 use super::{
-    Database,
+    Database, changes,
     database::Outcome,
     events::enqueue,
     parts,
@@ -19,6 +19,14 @@ use crate::ports::{Event, FileChange, FileOrder, FilePage, FilePosition, FileQue
 impl FileStore for Database {
     async fn file(&self, owner: AccountId, id: FileId) -> Result<File> {
         self.read(move |connection| get(connection, owner, id)).await
+    }
+
+    async fn files(&self, owner: AccountId, ids: Vec<FileId>) -> Result<Vec<File>> {
+        self.read(move |connection| {
+            let found = ids.into_iter().map(|id| find(connection, owner, id));
+            found.filter_map(Outcome::transpose).collect()
+        })
+        .await
     }
 
     async fn list_files(&self, owner: AccountId, query: FileQuery) -> Result<FilePage> {
@@ -36,7 +44,7 @@ impl FileStore for Database {
         etag: String,
         change: FileChange,
     ) -> Result<File> {
-        self.write(move |connection| {
+        self.write_of(owner, move |connection| {
             let mut file = get(connection, owner, id)?;
             file.check_etag(&etag)?;
             if let Some(name) = change.name
@@ -51,17 +59,23 @@ impl FileStore for Database {
         .await
     }
 
-    async fn delete_file(&self, owner: AccountId, id: FileId, etag: String) -> Result<()> {
-        self.write(move |connection| {
+    async fn delete_file(
+        &self,
+        owner: AccountId,
+        id: FileId,
+        etag: String,
+        now: Timestamp,
+    ) -> Result<()> {
+        self.write_of(owner, move |connection| {
             let file = get(connection, owner, id)?;
             file.check_etag(&etag)?;
-            remove(connection, &file)
+            remove(connection, &file, now)
         })
         .await
     }
 
     async fn mark_ready(&self, owner: AccountId, id: FileId, now: Timestamp) -> Result<()> {
-        self.write(move |connection| {
+        self.write_of(owner, move |connection| {
             if let Some(file) = processing(connection, owner, id)? {
                 make_ready(connection, file, now)?;
             }
@@ -71,7 +85,7 @@ impl FileStore for Database {
     }
 
     async fn mark_failed(&self, owner: AccountId, id: FileId, failure: Failure) -> Result<()> {
-        self.write(move |connection| {
+        self.write_of(owner, move |connection| {
             let Some(mut file) = processing(connection, owner, id)? else { return Ok(()) };
             file.state = FileState::Failed;
             file.error = Some(failure);
@@ -104,9 +118,11 @@ fn processing(connection: &Connection, owner: AccountId, id: FileId) -> Outcome<
 pub(super) fn insert(connection: &Connection, file: &File) -> Outcome<()> {
     let mut statement = connection.prepare_cached(
         "INSERT INTO files (id, owner, upload_id, name, content_type, size, part_size, crc32c, sha256, \
-         blake3, state, metadata, revision, sequence, create_time, ready_time, error) VALUES \
+         blake3, state, metadata, revision, sequence, create_time, ready_time, error, change) \
+         VALUES \
          (:id, :owner, :upload_id, :name, :content_type, :size, :part_size, :crc32c, :sha256, :blake3, \
-         :state, :metadata, :revision, :sequence, :create_time, :ready_time, :error)",
+         :state, :metadata, :revision, :sequence, :create_time, :ready_time, :error, \
+         :change)",
     )?;
     statement.execute(named_params! {
         ":id": Sql(file.id),
@@ -126,6 +142,7 @@ pub(super) fn insert(connection: &Connection, file: &File) -> Outcome<()> {
         ":create_time": Sql(file.create_time),
         ":ready_time": file.ready_time.map(Sql),
         ":error": file.error.as_ref().map(Sql),
+        ":change": changes::next(connection)?,
     })?;
     Ok(())
 }
@@ -135,7 +152,8 @@ fn save(connection: &Connection, file: &mut File) -> Outcome<()> {
     file.revision += 1;
     let mut statement = connection.prepare_cached(
         "UPDATE files SET name = :name, state = :state, metadata = :metadata, \
-         revision = :revision, ready_time = :ready_time, error = :error WHERE id = :id",
+         revision = :revision, ready_time = :ready_time, error = :error, change = :change \
+         WHERE id = :id",
     )?;
     statement.execute(named_params! {
         ":id": Sql(file.id),
@@ -145,6 +163,7 @@ fn save(connection: &Connection, file: &mut File) -> Outcome<()> {
         ":revision": file.revision,
         ":ready_time": file.ready_time.map(Sql),
         ":error": file.error.as_ref().map(Sql),
+        ":change": changes::next(connection)?,
     })?;
     Ok(())
 }
@@ -161,10 +180,10 @@ pub(super) fn make_ready(connection: &Connection, mut file: File, now: Timestamp
     };
     match holder {
         Some(holder) if holder.sequence > file.sequence => {
-            remove(connection, &file)?;
+            remove(connection, &file, now)?;
             return Ok(file);
         }
-        Some(holder) => remove(connection, &holder)?,
+        Some(holder) => remove(connection, &holder, now)?,
         None => {}
     }
     save(connection, &mut file)?;
@@ -186,7 +205,8 @@ fn rename(connection: &Connection, file: &mut File, name: FileName) -> Outcome<(
 }
 
 /// Removes a file's record and lets go of its bytes.
-fn remove(connection: &Connection, file: &File) -> Outcome<()> {
+fn remove(connection: &Connection, file: &File, now: Timestamp) -> Outcome<()> {
+    changes::file_gone(connection, file, now)?;
     connection.prepare_cached("DELETE FROM files WHERE id = ?")?.execute(params![Sql(file.id)])?;
     remove_bytes(connection, file)
 }

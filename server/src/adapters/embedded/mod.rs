@@ -2,6 +2,7 @@
 //! Nothing has to be installed.
 
 mod blob_store;
+mod changes;
 mod claims;
 mod credentials;
 mod data_folder;

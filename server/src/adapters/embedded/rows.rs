@@ -216,5 +216,10 @@ fn invalid(error: impl std::error::Error + Send + Sync + 'static) -> FromSqlErro
 /// means all. The values are names of this program's own states, never input.
 pub(super) fn in_list<'a>(states: impl Iterator<Item = &'a str>) -> String {
     let listed: Vec<_> = states.map(|state| format!("'{state}'")).collect();
-    if listed.is_empty() { "TRUE".into() } else { format!("state IN ({})", listed.join(", ")) }
+    match &listed[..] {
+        [] => "TRUE".into(),
+        // Written so, an index of rows in this state is used.
+        [only] => format!("state = {only}"),
+        several => format!("state IN ({})", several.join(", ")),
+    }
 }

@@ -7,7 +7,8 @@ use rusqlite::{Connection, OpenFlags};
 use super::database::{DatabaseOptions, OpenError};
 
 /// Schema changes, in order; the database's `user_version` counts them.
-const MIGRATIONS: [&str; 1] = [include_str!("migrations/0001_initial.sql")];
+const MIGRATIONS: [&str; 2] =
+    [include_str!("migrations/0001_initial.sql"), include_str!("migrations/0002_changes.sql")];
 
 /// Opens a connection that commits durably.
 pub(super) fn connect(options: &DatabaseOptions) -> rusqlite::Result<Connection> {

@@ -4,6 +4,7 @@ use rusqlite::{Connection, OptionalExtension, named_params, params};
 use sluice_domain::{AccountId, Error, OnConflict, Reason, Timestamp, Upload, UploadId};
 
 use super::{
+    changes,
     database::Outcome,
     files,
     rows::{self, Sql, UPLOAD_COLUMNS},
@@ -42,10 +43,10 @@ pub(super) fn create(connection: &Connection, new: &NewUpload) -> Outcome<Create
         "INSERT INTO uploads (id, file_id, owner, state, name, content_type, size, max_size, \
          part_size, persisted_bytes, epoch, declared_crc32c, declared_sha256, declared_blake3, \
          metadata, replaces, create_time, update_time, expire_time, request_id, \
-         request_fingerprint) VALUES (:id, :file_id, :owner, :state, :name, :content_type, :size, \
+         request_fingerprint, change) VALUES (:id, :file_id, :owner, :state, :name, :content_type, :size, \
          :max_size, :part_size, :persisted_bytes, :epoch, :declared_crc32c, :declared_sha256, \
          :declared_blake3, :metadata, :replaces, :create_time, :update_time, :expire_time, \
-         :request_id, :request_fingerprint)",
+         :request_id, :request_fingerprint, :change)",
     )?;
     statement.execute(named_params! {
         ":id": Sql(upload.id),
@@ -69,19 +70,28 @@ pub(super) fn create(connection: &Connection, new: &NewUpload) -> Outcome<Create
         ":expire_time": Sql(upload.expire_time),
         ":request_id": new.request.as_ref().map(|request| request.id.as_str()),
         ":request_fingerprint": new.request.as_ref().map(|request| request.fingerprint),
+        ":change": changes::next(connection)?,
     })?;
     Ok(Created::New)
 }
 
 /// Reads an upload.
 pub(super) fn get(connection: &Connection, owner: AccountId, id: UploadId) -> Outcome<Upload> {
-    let sql = format!("SELECT {UPLOAD_COLUMNS} FROM uploads WHERE id = ? AND owner = ?");
-    let mut statement = connection.prepare_cached(&sql)?;
-    let upload = statement.query_row(params![Sql(id), Sql(owner)], rows::upload).optional()?;
-    upload.ok_or_else(|| {
+    find(connection, owner, id)?.ok_or_else(|| {
         Error::new(Reason::UploadNotFound, format!("there is no upload {id} of this account"))
             .into()
     })
+}
+
+/// Reads an upload, if there is such a one.
+pub(super) fn find(
+    connection: &Connection,
+    owner: AccountId,
+    id: UploadId,
+) -> Outcome<Option<Upload>> {
+    let sql = format!("SELECT {UPLOAD_COLUMNS} FROM uploads WHERE id = ? AND owner = ?");
+    let mut statement = connection.prepare_cached(&sql)?;
+    Ok(statement.query_row(params![Sql(id), Sql(owner)], rows::upload).optional()?)
 }
 
 /// Writes back what can change of an upload.
@@ -92,7 +102,7 @@ pub(super) fn save(connection: &Connection, upload: &Upload) -> Outcome<()> {
          declared_sha256 = :declared_sha256, replaces = :replaces, \
          update_time = :update_time, expire_time = :expire_time, file_size = :file_size, \
          file_crc32c = :file_crc32c, file_blake3 = :file_blake3, sequence = :sequence, \
-         error = :error WHERE id = :id",
+         error = :error, change = :change WHERE id = :id",
     )?;
     let digest = upload.completion.map(|completion| completion.digest);
     statement.execute(named_params! {
@@ -111,7 +121,25 @@ pub(super) fn save(connection: &Connection, upload: &Upload) -> Outcome<()> {
         ":file_blake3": digest.map(|digest| digest.blake3),
         ":sequence": upload.completion.map(|completion| completion.sequence),
         ":error": upload.error.as_ref().map(Sql),
+        ":change": changes::next(connection)?,
     })?;
+    Ok(())
+}
+
+/// Writes back what a part changes. It happens for every part, so it touches
+/// no more indexes than it must.
+pub(super) fn save_progress(connection: &Connection, upload: &Upload) -> Outcome<()> {
+    let mut statement = connection.prepare_cached(
+        "UPDATE uploads SET persisted_bytes = ?, update_time = ?, expire_time = ?, change = ? \
+         WHERE id = ?",
+    )?;
+    statement.execute(params![
+        upload.persisted_bytes,
+        Sql(upload.update_time),
+        Sql(upload.expire_time),
+        changes::next(connection)?,
+        Sql(upload.id),
+    ])?;
     Ok(())
 }
 

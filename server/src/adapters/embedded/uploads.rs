@@ -10,12 +10,12 @@ use sluice_domain::{
 };
 
 use super::{
-    Database,
+    Database, changes,
     database::{Fault, Outcome},
     events::enqueue,
     files, parts,
     rows::Sql,
-    upload_records::{create, get, list, owners_and_ids, save},
+    upload_records::{create, find, get, list, owners_and_ids, save, save_progress},
 };
 use crate::ports::{
     Created, Event, Freeze, NewUpload, UploadPage, UploadQuery, UploadStore, Written,
@@ -24,11 +24,19 @@ use crate::ports::{
 #[async_trait]
 impl UploadStore for Database {
     async fn create_upload(&self, new: NewUpload) -> Result<Created> {
-        self.write(move |connection| create(connection, &new)).await
+        self.write_of(new.upload.owner, move |connection| create(connection, &new)).await
     }
 
     async fn upload(&self, owner: AccountId, id: UploadId) -> Result<Upload> {
         self.read(move |connection| get(connection, owner, id)).await
+    }
+
+    async fn uploads(&self, owner: AccountId, ids: Vec<UploadId>) -> Result<Vec<Upload>> {
+        self.read(move |connection| {
+            let found = ids.into_iter().map(|id| find(connection, owner, id));
+            found.filter_map(Outcome::transpose).collect()
+        })
+        .await
     }
 
     async fn written(&self, owner: AccountId, id: UploadId, part: PartNumber) -> Result<Written> {
@@ -68,7 +76,7 @@ impl UploadStore for Database {
         now: Timestamp,
         time_to_live: Duration,
     ) -> Result<Upload> {
-        self.write(move |connection| {
+        self.write_of(owner, move |connection| {
             let mut upload = get(connection, owner, id)?;
             upload.check_active()?;
             upload.epoch = Epoch(upload.epoch.0 + 1);
@@ -88,7 +96,7 @@ impl UploadStore for Database {
         now: Timestamp,
         time_to_live: Duration,
     ) -> Result<()> {
-        self.write(move |connection| {
+        self.write_of(owner, move |connection| {
             let mut upload = get(connection, owner, id)?;
             upload.check_active()?;
             upload.check_epoch(epoch)?;
@@ -105,7 +113,7 @@ impl UploadStore for Database {
                 upload.persisted_bytes += part.size;
             }
             touch(&mut upload, now, time_to_live);
-            save(connection, &upload)
+            save_progress(connection, &upload)
         })
         .await
     }
@@ -118,7 +126,7 @@ impl UploadStore for Database {
         size: u64,
         now: Timestamp,
     ) -> Result<()> {
-        self.write(move |connection| {
+        self.write_of(owner, move |connection| {
             let mut upload = get(connection, owner, id)?;
             upload.check_active()?;
             epoch.map_or(Ok(()), |epoch| upload.check_epoch(epoch))?;
@@ -141,7 +149,7 @@ impl UploadStore for Database {
         freeze: Freeze,
         now: Timestamp,
     ) -> Result<Upload> {
-        self.write(move |connection| {
+        self.write_of(owner, move |connection| {
             let mut upload = get(connection, owner, id)?;
             let state = upload.state.after(Transition::Freeze)?;
             freeze.epoch.map_or(Ok(()), |epoch| upload.check_epoch(epoch))?;
@@ -167,7 +175,7 @@ impl UploadStore for Database {
     }
 
     async fn publish(&self, owner: AccountId, id: UploadId, now: Timestamp) -> Result<File> {
-        self.write(move |connection| {
+        self.write_of(owner, move |connection| {
             let mut upload = get(connection, owner, id)?;
             if upload.state == UploadState::Completed {
                 return files::get(connection, owner, upload.file_id);
@@ -187,7 +195,7 @@ impl UploadStore for Database {
         failure: Failure,
         now: Timestamp,
     ) -> Result<()> {
-        self.write(move |connection| {
+        self.write_of(owner, move |connection| {
             let mut upload = get(connection, owner, id)?;
             upload.error = Some(failure);
             end(connection, &mut upload, Transition::Fail, now)
@@ -196,7 +204,7 @@ impl UploadStore for Database {
     }
 
     async fn cancel(&self, owner: AccountId, id: UploadId, now: Timestamp) -> Result<Upload> {
-        self.write(move |connection| {
+        self.write_of(owner, move |connection| {
             let mut upload = get(connection, owner, id)?;
             if matches!(
                 upload.state,
@@ -211,7 +219,7 @@ impl UploadStore for Database {
     }
 
     async fn expire(&self, owner: AccountId, id: UploadId, now: Timestamp) -> Result<bool> {
-        self.write(move |connection| {
+        self.write_of(owner, move |connection| {
             let mut upload = get(connection, owner, id)?;
             if upload.state != UploadState::Active || now < upload.expire_time {
                 return Ok(false);
@@ -242,9 +250,11 @@ impl UploadStore for Database {
         self.write(move |connection| {
             let mut statement = connection.prepare_cached(
                 "DELETE FROM uploads WHERE id IN (SELECT id FROM uploads \
-                 WHERE state NOT IN ('ACTIVE', 'COMPLETING') AND update_time < ? LIMIT ?)",
+                 WHERE state NOT IN ('ACTIVE', 'COMPLETING') AND update_time < ? LIMIT ?) \
+                 RETURNING change",
             )?;
-            Ok(u32::try_from(statement.execute(params![Sql(before), limit])?).unwrap_or(u32::MAX))
+            let ended = statement.query_map(params![Sql(before), limit], |row| row.get(0))?;
+            changes::forgotten(connection, &ended.collect::<rusqlite::Result<Vec<_>>>()?)
         })
         .await
     }

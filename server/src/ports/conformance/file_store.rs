@@ -25,7 +25,7 @@ pub async fn a_file_of_another_owner_is_not_found(
     let gone = Reason::FileNotFound;
     assert_refused(files.file(foe, id).await, gone);
     assert_refused(files.update_file(foe, id, String::new(), renamed("mine")).await, gone);
-    assert_refused(files.delete_file(foe, id, String::new()).await, gone);
+    assert_refused(files.delete_file(foe, id, String::new(), NOW).await, gone);
     let page = files.list_files(foe, by_time()).await.expect("a list");
     assert!(page.files.is_empty());
     assert_eq!(files.file(owner, id).await.expect("its owner sees it"), file);
@@ -55,7 +55,7 @@ pub async fn an_old_etag_is_refused(uploads: &dyn UploadStore, files: &dyn FileS
     assert!(one.is_ok() != two.is_ok(), "{one:?} and {two:?}");
     let lost = if one.is_ok() { two } else { one };
     assert_refused(lost, Reason::EtagMismatch);
-    assert_refused(files.delete_file(owner, file.id, file.etag()).await, Reason::EtagMismatch);
+    assert_refused(files.delete_file(owner, file.id, file.etag(), NOW).await, Reason::EtagMismatch);
     files.file(owner, file.id).await.expect("it is there");
 }
 
@@ -80,9 +80,9 @@ pub async fn a_taken_name_is_refused(uploads: &dyn UploadStore, files: &dyn File
 pub async fn a_deleted_file_is_gone(uploads: &dyn UploadStore, files: &dyn FileStore) {
     let owner = new_owner();
     let file = completed(uploads, owner, "file").await;
-    files.delete_file(owner, file.id, file.etag()).await.expect("it is deleted");
+    files.delete_file(owner, file.id, file.etag(), NOW).await.expect("it is deleted");
     assert_refused(files.file(owner, file.id).await, Reason::FileNotFound);
-    let again = files.delete_file(owner, file.id, String::new()).await;
+    let again = files.delete_file(owner, file.id, String::new(), NOW).await;
     assert_refused(again, Reason::FileNotFound);
     assert!(!uploads.blob_in_use(file.upload_id).await.expect("an answer"));
     assert!(uploads.parts(file.upload_id, None, 10).await.expect("a list").is_empty());
@@ -101,7 +101,7 @@ pub async fn a_checked_file_becomes_ready(uploads: &dyn UploadStore, files: &dyn
     files.mark_failed(owner, file.id, failure.into()).await.expect("it changes nothing");
     assert_eq!(files.file(owner, file.id).await.expect("it is there"), ready);
     let gone = completed(uploads, owner, "gone").await;
-    files.delete_file(owner, gone.id, String::new()).await.expect("it is deleted");
+    files.delete_file(owner, gone.id, String::new(), NOW).await.expect("it is deleted");
     files.mark_ready(owner, gone.id, NOW).await.expect("it changes nothing");
     assert_refused(files.file(owner, gone.id).await, Reason::FileNotFound);
 }
@@ -255,4 +255,19 @@ pub async fn files_are_listed_by_state(uploads: &dyn UploadStore, files: &dyn Fi
         let query = FileQuery { states, ..by_time() };
         assert_eq!(listed(files, owner, query).await.len(), expected.len());
     }
+}
+
+/// Several files are read at once, without those that are not there or belong
+/// to somebody else.
+pub async fn several_files_are_read_at_once(uploads: &dyn UploadStore, files: &dyn FileStore) {
+    let owner = new_owner();
+    let one = completed(uploads, owner, "one").await;
+    let two = completed(uploads, owner, "two").await;
+    let gone = completed(uploads, owner, "gone").await;
+    files.delete_file(owner, gone.id, String::new(), NOW).await.expect("it is deleted");
+    let foreign = completed(uploads, new_owner(), "foreign").await;
+    let ids = vec![two.id, foreign.id, gone.id, one.id];
+    let mut found = files.files(owner, ids).await.expect("an answer");
+    found.sort_by_key(|file| file.name.as_str() == "two");
+    assert_eq!(found, [one, two]);
 }

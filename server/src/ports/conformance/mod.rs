@@ -6,6 +6,7 @@
 //! take whatever comes.
 
 pub mod blob_store;
+pub mod change_feed;
 pub mod credential_store;
 pub mod event_queue;
 pub mod file_store;

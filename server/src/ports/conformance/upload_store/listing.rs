@@ -4,7 +4,7 @@ use sluice_domain::{AccountId, UploadId, UploadState};
 
 use crate::ports::{
     UploadQuery, UploadStore,
-    conformance::fixtures::{NOW, after, create, new_owner, new_upload},
+    conformance::fixtures::{NOW, after, create, new_id, new_owner, new_upload},
 };
 
 async fn all(
@@ -52,4 +52,18 @@ pub async fn uploads_are_listed_newest_first(store: &dyn UploadStore) {
     assert_eq!(all(store, owner, &[UploadState::Active], 2).await, active);
     let either = [UploadState::Active, UploadState::Cancelled];
     assert_eq!(all(store, owner, &either, 2).await.len(), 7);
+}
+
+/// Several uploads are read at once, without those that are not there or belong
+/// to somebody else.
+pub async fn several_uploads_are_read_at_once(store: &dyn UploadStore) {
+    let owner = new_owner();
+    let one = create(store, new_upload(owner, "one", None)).await;
+    let two = create(store, new_upload(owner, "two", None)).await;
+    let foreign = create(store, new_upload(new_owner(), "foreign", None)).await;
+    let ids = vec![two.id, foreign.id, new_id(), one.id];
+    let mut found = store.uploads(owner, ids).await.expect("an answer");
+    found.sort_by_key(|upload| upload.name.as_str() == "two");
+    assert_eq!(found, [one, two]);
+    assert_eq!(store.uploads(owner, Vec::new()).await, Ok(Vec::new()));
 }
