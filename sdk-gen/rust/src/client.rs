@@ -215,7 +215,7 @@ impl ClientBuilder {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{DownloadOptions, Source, UploadOptions};
+    use crate::{DownloadOptions, Source, UploadOptions, WatchQuery};
 
     #[tokio::test]
     async fn calls_can_be_spawned() {
@@ -228,6 +228,7 @@ mod tests {
         drop(sendable(client.download("a", "a", DownloadOptions::new())));
         drop(sendable(client.delete("a")));
         drop(sendable(client.find("a")));
+        drop(sendable(client.watch(WatchQuery::everything()).event()));
     }
 
     #[tokio::test]

@@ -1,4 +1,4 @@
-//! The Rust SDK of Sluice: upload, resume, find, download and delete files.
+//! The Rust SDK of Sluice: upload, resume, find, download, watch and delete files.
 //!
 //! ```no_run
 //! use sluice_sdk::{Client, DownloadOptions, Source, UploadOptions};
@@ -25,6 +25,8 @@ mod read;
 mod files;
 mod uploads;
 
+mod watch;
+
 mod error;
 mod progress;
 mod source;
@@ -46,6 +48,7 @@ pub use progress::{Progress, Statistics};
 pub use read::FileReader;
 pub use source::Source;
 pub use upload::{UploadOptions, Uploaded};
+pub use watch::{Event, WatchQuery, Watcher};
 
 pub use sluice_domain::{Checksums, Crc32c, Reason};
 pub use sluice_proto::v1::{self, Capabilities, File, OnConflict, Upload};

@@ -10,6 +10,7 @@ mod read_once;
 mod refusals;
 mod restarts;
 mod uploads;
+mod watching;
 
 use bytes::Bytes;
 use sluice_sdk::{Client, ClientBuilder};
