@@ -6,6 +6,7 @@ mod local_file;
 mod progress;
 mod remote;
 mod remote_file;
+mod remote_upload;
 mod summary;
 mod terminal;
 mod units;

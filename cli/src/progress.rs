@@ -87,11 +87,7 @@ impl Board {
     pub(crate) fn row(self: &Arc<Self>, name: &str, size: Option<u64>) -> Row {
         let bar = match &self.look {
             Look::Bars { all, total } if self.totals.files == 1 || size.is_none_or(is_large) => {
-                let bar = match size {
-                    Some(size) => ProgressBar::new(size).with_style(style(FILE_BAR)),
-                    None => ProgressBar::no_length().with_style(style(UNKNOWN_SIZE)),
-                };
-                let bar = bar.with_prefix(shortened(name));
+                let bar = file_bar(name, size);
                 Some(match total {
                     Some(total) => all.insert_before(total, bar),
                     None => all.add(bar),
@@ -263,6 +259,15 @@ fn print_lines(totals: Arc<Totals>) -> JoinHandle<()> {
             terminal::note(&totals.line(started.elapsed()));
         }
     })
+}
+
+/// The bar of one file, as it is at its beginning.
+pub(crate) fn file_bar(name: &str, size: Option<u64>) -> ProgressBar {
+    let bar = match size {
+        Some(size) => ProgressBar::new(size).with_style(style(FILE_BAR)),
+        None => ProgressBar::no_length().with_style(style(UNKNOWN_SIZE)),
+    };
+    bar.with_prefix(shortened(name))
 }
 
 fn is_large(size: u64) -> bool {

@@ -79,6 +79,12 @@ impl<'a> From<&'a File> for FileView<'a> {
 }
 
 impl FileView<'_> {
+    /// What it is and how it is, as one line for people.
+    pub(crate) fn line(&self) -> String {
+        let size = crate::units::bytes(self.size).to_string();
+        format!("{}  {size:>11}  {}  {}", self.file_id, self.name, self.state.to_lowercase())
+    }
+
     /// The fields that have a value, as lines for people.
     pub(crate) fn lines(&self) -> Vec<(&'static str, String)> {
         let given = |name, value: &Option<String>| value.clone().map(|value| (name, value));

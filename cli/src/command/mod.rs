@@ -12,6 +12,7 @@ mod remove;
 mod rename;
 mod stat;
 mod uploads;
+mod watch;
 
 use clap::Subcommand;
 
@@ -41,6 +42,8 @@ pub(crate) enum Command {
     Rm(remove::RemoveArguments),
     /// Look at uploads that are not complete
     Uploads(uploads::UploadsArguments),
+    /// See uploads and files change, until Ctrl-C
+    Watch(watch::WatchArguments),
 }
 
 impl Command {
@@ -56,6 +59,7 @@ impl Command {
             Self::Mv(arguments) => Box::pin(arguments.run()).await,
             Self::Rm(arguments) => Box::pin(arguments.run()).await,
             Self::Uploads(arguments) => Box::pin(arguments.run()).await,
+            Self::Watch(arguments) => Box::pin(arguments.run()).await,
         }
     }
 }

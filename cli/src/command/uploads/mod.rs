@@ -1,14 +1,16 @@
 //! `sluice uploads`: uploads that are not complete.
 
+mod live;
+
 use std::{io::Write, pin::pin};
 
 use clap::{Args, Subcommand};
 use futures::TryStreamExt;
-use serde::Serialize;
-use sluice_sdk::{Upload, v1::upload::State};
+use sluice_sdk::v1::upload::State;
 
 use crate::{
-    exit::Exit, failure::Failure, remote::RemoteArguments, summary::print_json, terminal, units,
+    exit::Exit, failure::Failure, remote::RemoteArguments, remote_upload::UploadView,
+    summary::print_json, terminal,
 };
 
 #[derive(Debug, Args)]
@@ -24,6 +26,9 @@ enum UploadsCommand {
         /// Also those that have ended
         #[arg(short, long)]
         all: bool,
+        /// Go on and show how they change, until Ctrl-C
+        #[arg(short, long, conflicts_with = "all")]
+        watch: bool,
         /// Print one JSON object for each upload
         #[arg(long)]
         json: bool,
@@ -40,23 +45,13 @@ enum UploadsCommand {
     },
 }
 
-/// An upload as JSON.
-#[derive(Serialize)]
-struct UploadView<'a> {
-    upload_id: &'a str,
-    name: &'a str,
-    state: &'a str,
-    size: Option<u64>,
-    persisted_bytes: u64,
-    part_size: u64,
-    create_time: Option<String>,
-    expire_time: Option<String>,
-}
-
 impl UploadsArguments {
     pub(crate) async fn run(self) -> Result<Exit, Failure> {
         match self.command {
-            UploadsCommand::Ls { all, json, remote } => list(&remote, all, json).await,
+            UploadsCommand::Ls { watch: true, json, remote, .. } => {
+                live::show(&remote.connect().await?, json).await
+            }
+            UploadsCommand::Ls { all, json, remote, .. } => list(&remote, all, json).await,
             UploadsCommand::Abort { ids, remote } => abort(&remote, &ids).await,
         }
     }
@@ -96,37 +91,4 @@ async fn abort(remote: &RemoteArguments, ids: &[String]) -> Result<Exit, Failure
         }
     }
     Ok(Exit::of_many(&failures, ids.len() - failures.len()))
-}
-
-impl<'a> From<&'a Upload> for UploadView<'a> {
-    fn from(upload: &'a Upload) -> Self {
-        Self {
-            upload_id: &upload.id,
-            name: &upload.name,
-            state: upload.state().as_str_name().trim_start_matches("STATE_"),
-            size: upload.size.map(i64::cast_unsigned),
-            persisted_bytes: upload.persisted_bytes.cast_unsigned(),
-            part_size: upload.part_size.cast_unsigned(),
-            create_time: upload.create_time.map(|time| time.to_string()),
-            expire_time: upload.expire_time.map(|time| time.to_string()),
-        }
-    }
-}
-
-impl UploadView<'_> {
-    fn line(&self) -> String {
-        let progress = match self.size {
-            Some(size) => format!(
-                "{:>3} % of {}",
-                units::percent(self.persisted_bytes, size),
-                units::bytes(size)
-            ),
-            None => units::bytes(self.persisted_bytes).to_string(),
-        };
-        let state = match self.state {
-            "ACTIVE" => String::new(),
-            state => format!("  {}", state.to_lowercase()),
-        };
-        format!("{}  {progress:>19}  {}{state}", self.upload_id, self.name)
-    }
 }
