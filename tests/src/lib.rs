@@ -15,6 +15,7 @@ mod raw;
 mod reader;
 mod refusal;
 mod stream;
+mod watcher;
 mod wire;
 
 mod ledger;
@@ -40,6 +41,7 @@ pub use stream::{BidiStream, OpenStream};
 pub use terminal::{Ended, Terminal, argument, ended, signal};
 pub use uploader::{Uploader, insist};
 pub use wait::eventually;
+pub use watcher::Watcher;
 pub use wire::{Body, Wire, grpc_frame};
 
 /// Bytes in a mebibyte.

@@ -62,6 +62,7 @@ promises! { upload_store, engine => (&engine.database):
     only_ended_uploads_are_forgotten
     bytes_are_in_use_while_a_record_needs_them
     uploads_are_listed_newest_first
+    several_uploads_are_read_at_once
 }
 
 promises! { file_store, engine => (&engine.database, &engine.database):
@@ -76,6 +77,7 @@ promises! { file_store, engine => (&engine.database, &engine.database):
     files_are_listed_newest_first
     names_are_folded_at_the_delimiter
     files_are_listed_by_state
+    several_files_are_read_at_once
 }
 
 promises! { event_queue, engine => (&engine.database, &engine.database):
@@ -89,6 +91,18 @@ promises! { event_queue, engine => (&engine.database, &engine.database):
     a_retried_event_comes_again
     a_hopeless_event_is_put_aside
     waiting_ends
+}
+
+promises! { change_feed, engine => (&engine.database, &engine.database, &engine.database):
+    every_change_of_an_upload_is_told
+    every_change_of_a_file_is_told
+    a_file_that_is_gone_is_told
+    what_was_refused_is_not_told
+    a_record_is_told_once_at_its_newest_change
+    each_account_has_a_feed_of_its_own
+    waiting_ends
+    an_unknown_place_is_refused
+    a_place_before_what_is_forgotten_is_refused
 }
 
 promises! { credential_store, engine => (&engine.database):

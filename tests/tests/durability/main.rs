@@ -16,3 +16,4 @@ mod dropped_syncs;
 mod faults;
 mod power_loss;
 mod races;
+mod watching;

@@ -76,6 +76,7 @@ impl Server {
             files: Arc::clone(&database) as _,
             blobs: Arc::new(blobs),
             events: Arc::clone(&events) as _,
+            changes: Arc::clone(&database) as _,
             credentials: database,
             clock: Arc::new(clock.clone()),
             limits: Arc::new(limits),

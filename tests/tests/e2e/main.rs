@@ -18,3 +18,4 @@ mod reasons;
 mod shutdown;
 mod tls;
 mod upload_path;
+mod watch;

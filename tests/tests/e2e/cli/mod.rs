@@ -3,3 +3,4 @@
 mod restarts;
 mod resuming;
 mod transfers;
+mod watching;

@@ -81,11 +81,11 @@ async fn hostile_call(
     let count = if method.is_client_streaming() { generator.rng.random_range(0..5) } else { 1 };
     let messages = (0..count).map(|_| generator.message(&method.input())).collect();
     let path = path(method);
-    let call = client.call_raw(&path, messages, 20);
+    // A stream of events never ends by itself, and says something at once.
+    let most = if method.name() == "WatchEvents" { 1 } else { 20 };
+    let call = client.call_raw(&path, messages, most);
     match timeout(Duration::from_secs(30), call).await {
         Ok(outcome) => outcome.map(drop),
-        // A stream of events ends when the client goes.
-        Err(_) if method.name() == "WatchEvents" => Ok(()),
         Err(_) => panic!("{path} hangs"),
     }
 }

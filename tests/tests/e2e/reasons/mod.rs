@@ -68,6 +68,7 @@ async fn provoke(reason: Reason, server: &Server, client: &Client) -> Provoked {
         R::FileChecksumMismatch => uploads::file_checksum_mismatch(client).await,
         R::CredentialsInvalid => uploads::credentials_invalid(server).await,
         R::NotSupported => uploads::not_supported(client).await,
+        R::ResumeTokenInvalid => uploads::resume_token_invalid(client).await,
 
         R::ChecksumMissing => writes::checksum_missing(client).await,
         R::ChecksumMismatch => writes::checksum_mismatch(client).await,
@@ -100,7 +101,6 @@ async fn provoke(reason: Reason, server: &Server, client: &Client) -> Provoked {
         | R::StreamIdle
         | R::StreamTooSlow
         | R::DependencyUnavailable
-        | R::ShuttingDown
-        | R::ResumeTokenInvalid => return Provoked::Later,
+        | R::ShuttingDown => return Provoked::Later,
     })
 }

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use sluice_domain::Reason;
 use sluice_proto::v1::{
     CompleteUploadRequest, CreateUploadRequest, SignDownloadUrlRequest, SignUploadPartsRequest,
-    WatchEventsRequest, upload,
+    upload,
 };
 use sluice_tests::{
     Client, Content, Frames, Server, assert_reason, eventually, fact, in_small_parts, named,
@@ -148,16 +148,16 @@ pub(super) async fn credentials_invalid(server: &Server) -> Status {
     Client::anonymous(&server.url()).create(named("x")).await.unwrap_err()
 }
 
+pub(super) async fn resume_token_invalid(client: &Client) -> Status {
+    client.watch_from("not-a-token").await.map(drop).unwrap_err()
+}
+
 /// The first RPC that the server says it does not offer.
 pub(super) async fn not_supported(client: &Client) -> Status {
     let features = client.capabilities().await.unwrap().features.unwrap();
     if !features.direct_upload {
         let request = SignUploadPartsRequest::default();
         return client.uploads.clone().sign_upload_parts(request).await.unwrap_err();
-    }
-    if !features.watch_events {
-        let request = WatchEventsRequest::default();
-        return client.events.clone().watch_events(request).await.unwrap_err();
     }
     let request = SignDownloadUrlRequest::default();
     client.files.clone().sign_download_url(request).await.unwrap_err()

@@ -1,0 +1,5 @@
+//! Events of uploads and files, as they happen.
+
+mod changes;
+mod resuming;
+mod selection;
