@@ -79,7 +79,9 @@ async fn a_source_that_pauses_longer_than_the_server_waits_goes_on() {
     let options = UploadOptions::new().name("paused").part_size(MIB).streams(1);
     let (uploaded, ()) = tokio::join!(client.upload(Source::reader(reader), options), writing);
     let uploaded = uploaded.unwrap();
-    assert_eq!(uploaded.statistics.resent, 0);
+    // At most the part that was begun in the moment in which the stream was ended.
+    let resent = uploaded.statistics.resent;
+    assert!(resent <= 4 * MIB, "{resent} bytes were sent again");
     assert!(read(&client, &uploaded.file.id).await == bytes);
 }
 
