@@ -29,8 +29,12 @@ use crate::{
         body::{MessageMemory, Pace},
         tls::TlsError,
     },
-    http::probes::{self, Readiness},
+    http::{
+        metrics as metrics_page,
+        probes::{self, Readiness},
+    },
     logging,
+    metrics::Metrics,
     service::{Context, access},
     tasks::Tasks,
     worker,
@@ -63,6 +67,9 @@ pub enum StartError {
     /// The certificates are not usable.
     #[error(transparent)]
     Tls(#[from] TlsError),
+    /// Metrics cannot be counted.
+    #[error("cannot count metrics: {0}")]
+    Metrics(#[from] metrics_exporter_prometheus::BuildError),
     /// Standard output is closed.
     #[error("cannot say that the server is ready: {0}")]
     Output(std::io::Error),
@@ -192,9 +199,10 @@ fn router(
         limits.max_streams,
         context.stopping.clone(),
     );
+    let memory = MessageMemory::new(limits.message_memory);
     let pace = layer::pace::Limits {
         pace: Pace { idle: limits.stream_idle, min_rate: limits.stream_min_rate },
-        memory: MessageMemory::new(limits.message_memory),
+        memory: Arc::clone(&memory),
         tasks: context.tasks.clone(),
     };
     let grpc = api::routes(context, health).into_axum_router().layer(
@@ -202,6 +210,7 @@ fn router(
             .layer(from_fn(layer::grpc_only::check))
             .layer(GrpcWebLayer::new())
             .map_request(|request: Request<tonic::body::Body>| request.map(Body::new))
+            .layer(from_fn(layer::metrics::record))
             .layer(from_fn_with_state(admission, layer::admission::check))
             .layer(from_fn(layer::plain_status::check))
             .layer(from_fn_with_state(pace, layer::pace::guard))
@@ -209,7 +218,12 @@ fn router(
             .layer(from_fn(layer::whole_messages::check)),
     );
     let probes = probes::routes(context.clone(), readiness);
-    Ok(grpc.merge(probes).layer(
+    let metrics = Metrics::start()?;
+    let upkeep = metrics.clone().keep_up();
+    let stopping = context.stopping.clone();
+    context.tasks.spawn(async move { stopping.run_until_cancelled(upkeep).await });
+    let sources = metrics_page::Sources { context: context.clone(), metrics, memory };
+    Ok(grpc.merge(probes).merge(metrics_page::routes(sources)).layer(
         ServiceBuilder::new()
             .layer(from_fn(layer::log::record))
             .layer(from_fn_with_state(context.tasks.clone(), layer::drain::check))

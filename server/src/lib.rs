@@ -11,6 +11,7 @@ pub mod config;
 pub mod edge;
 pub mod http;
 pub mod logging;
+pub mod metrics;
 pub mod ports;
 pub mod service;
 pub mod tasks;

@@ -4,6 +4,7 @@
 mod authority;
 mod binary;
 mod disk;
+mod metrics;
 mod proxy;
 mod server;
 mod stored;
@@ -32,6 +33,7 @@ pub use content::Content;
 pub use disk::SmallDisk;
 pub use frames::{Frames, bidi, damaged, frame};
 pub use ledger::Ledger;
+pub use metrics::Metrics;
 pub use proxy::Proxy;
 pub use refusal::{assert_reason, assert_refusal, fact, facts, invalid_field, reason};
 pub use seed::{Seed, scale};

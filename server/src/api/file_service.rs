@@ -12,9 +12,12 @@ use super::{
     page_token::{Filters, page_size},
     status::status,
 };
-use crate::service::{
-    Caller, Context, files,
-    reading::{self, Chunk},
+use crate::{
+    metrics,
+    service::{
+        Caller, Context, files,
+        reading::{self, Chunk},
+    },
 };
 
 /// Implements `FileService`.
@@ -67,6 +70,7 @@ impl Files {
 }
 
 fn frame(chunk: Chunk) -> v1::ReadFileResponse {
+    metrics::content_sent(chunk.data.len() as u64);
     v1::ReadFileResponse {
         file: None,
         read_offset: convert::int64(chunk.offset),

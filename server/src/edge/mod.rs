@@ -19,7 +19,7 @@ use axum::Router;
 use tokio::net::TcpListener;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::tasks::Tasks;
+use crate::{metrics, tasks::Tasks};
 use accept::Acceptor;
 use connection::Connections;
 pub use tls::Tls;
@@ -54,6 +54,7 @@ impl Edge {
                 (stream, place) = acceptor.next() => {
                     let connections = Arc::clone(&connections);
                     open.spawn(async move {
+                        let _counted = metrics::Connection::taken();
                         connections.serve(stream).await;
                         drop(place);
                     });

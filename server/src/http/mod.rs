@@ -1,3 +1,4 @@
 //! The plain HTTP face.
 
+pub mod metrics;
 pub mod probes;

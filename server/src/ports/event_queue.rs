@@ -41,6 +41,17 @@ pub struct Delivery {
     pub receipt: Receipt,
 }
 
+/// How much there is to do.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Backlog {
+    /// Events that are not done, those that somebody holds included.
+    pub waiting: u64,
+    /// For how long the first of them could have been received by now.
+    pub overdue: Duration,
+    /// Events that were put aside as dead.
+    pub dead: u64,
+}
+
 /// A durable queue with leases. Events enter it in the same transaction as the
 /// change that causes them, through the stores.
 #[async_trait]
@@ -69,6 +80,9 @@ pub trait EventQueue: Send + Sync + 'static {
     /// Returns when there may be something to receive, at the latest after
     /// `at_most`.
     async fn wait(&self, at_most: Duration);
+
+    /// What is in the queue at `now`.
+    async fn backlog(&self, now: Timestamp) -> Result<Backlog>;
 
     /// How many events were put aside as dead.
     async fn dead_count(&self) -> Result<u64>;

@@ -17,7 +17,7 @@ pub use blob_store::{BlobReader, BlobStore, PartWriter};
 pub use change_feed::{Change, ChangeFeed, ChangePage, Changed, FeedPosition};
 pub use clock::Clock;
 pub use credential_store::{ApiKeyHash, CredentialStore};
-pub use event_queue::{Delivery, Event, EventQueue, Receipt};
+pub use event_queue::{Backlog, Delivery, Event, EventQueue, Receipt};
 pub use file_store::{FileChange, FileOrder, FilePage, FilePosition, FileQuery, FileStore};
 pub use upload_store::{
     Created, Freeze, NewUpload, RequestKey, UploadPage, UploadQuery, UploadStore, Written,

@@ -9,6 +9,7 @@ use sluice_domain::{
 };
 
 use crate::{
+    metrics,
     ports::{Delivery, Event, Receipt},
     service::{Context, completion::mismatch, reading},
 };
@@ -55,6 +56,7 @@ async fn deliver(context: &Context, delivery: Delivery) {
         outcome = handle(context, &event) => outcome,
         () = keep(context, receipt) => return,
     };
+    metrics::event_handled(&event, outcome.is_ok());
     let answered = match outcome {
         Ok(()) => context.events.acknowledge(receipt).await,
         Err(error) => {

@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use sluice_domain::{Epoch, Result};
 
-use crate::service::{Context, completion};
+use crate::{
+    metrics::{self, Swept},
+    service::{Context, completion},
+};
 
 /// Records that are looked at in one go.
 const BATCH: u32 = 100;
@@ -21,7 +24,9 @@ const MEMORY: Duration = Duration::from_secs(24 * 60 * 60);
 pub async fn sweep(context: Context, interval: Duration) {
     let mut age = Duration::ZERO;
     loop {
-        if let Err(error) = sweep_once(&context, age).await {
+        let swept = sweep_once(&context, age).await;
+        metrics::sweep(swept.is_ok());
+        if let Err(error) = swept {
             tracing::warn!(%error, "sweeping was interrupted");
         }
         age = COMPLETION_AGE;
@@ -34,7 +39,13 @@ pub async fn sweep_once(context: &Context, completion_age: Duration) -> Result<(
     finish_completions(context, completion_age).await?;
     expire_overdue(context).await?;
     let before = context.clock.now().minus(MEMORY);
-    while context.uploads.forget_ended(before, BATCH).await? == BATCH {}
+    loop {
+        let forgotten = context.uploads.forget_ended(before, BATCH).await?;
+        metrics::swept(Swept::UploadForgotten, forgotten.into());
+        if forgotten < BATCH {
+            break;
+        }
+    }
     while context.changes.forget_gone(before, BATCH).await? == BATCH {}
     Ok(())
 }
@@ -43,7 +54,10 @@ async fn finish_completions(context: &Context, age: Duration) -> Result<()> {
     let before = context.clock.now().minus(age);
     for (owner, id) in context.uploads.completing(before, BATCH).await? {
         match completion::finish(context, owner, id).await {
-            Ok(file) => tracing::info!(upload = %id, file = %file.id, "finished a completion"),
+            Ok(file) => {
+                metrics::swept(Swept::CompletionFinished, 1);
+                tracing::info!(upload = %id, file = %file.id, "finished a completion");
+            }
             Err(error) => tracing::warn!(upload = %id, %error, "a completion cannot be finished"),
         }
     }
@@ -57,6 +71,7 @@ async fn expire_overdue(context: &Context) -> Result<()> {
         for (owner, id) in &overdue {
             if context.uploads.expire(*owner, *id, now).await? {
                 context.blobs.fence(*id, Epoch::LAST).await;
+                metrics::swept(Swept::UploadExpired, 1);
                 tracing::info!(upload = %id, "an upload has expired");
             }
         }

@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use sluice_domain::{AccountId, PartSizeLimits, Result, Timestamp};
 use sluice_server::{
     adapters::embedded::{Database, DatabaseOptions, DiskBlobStore},
-    ports::{Delivery, Event, EventQueue, Receipt},
+    ports::{Backlog, Delivery, Event, EventQueue, Receipt},
     service::{Caller, Context, Limits},
     tasks::Tasks,
     worker::{events, sweeper},
@@ -187,6 +187,10 @@ impl EventQueue for WatchedQueue {
         self.idle.notify_waiters();
         // Whoever waits for this moment ends the loop.
         std::future::pending().await
+    }
+
+    async fn backlog(&self, now: Timestamp) -> Result<Backlog> {
+        self.inner.backlog(now).await
     }
 
     async fn dead_count(&self) -> Result<u64> {

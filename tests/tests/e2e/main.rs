@@ -12,6 +12,7 @@ mod fencing;
 mod files;
 mod hostile;
 mod kills;
+mod metrics;
 mod model;
 mod reads;
 mod reasons;

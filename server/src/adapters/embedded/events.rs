@@ -9,7 +9,7 @@ use sluice_domain::{AccountId, Error, FileId, Result, Timestamp, UploadId};
 use uuid::Uuid;
 
 use super::{Database, database::Outcome, rows::Sql};
-use crate::ports::{Delivery, Event, EventQueue, Receipt};
+use crate::ports::{Backlog, Delivery, Event, EventQueue, Receipt};
 
 #[async_trait]
 impl EventQueue for Database {
@@ -81,6 +81,24 @@ impl EventQueue for Database {
 
     async fn wait(&self, at_most: Duration) {
         let _ = tokio::time::timeout(at_most, self.events.notified()).await;
+    }
+
+    async fn backlog(&self, now: Timestamp) -> Result<Backlog> {
+        self.read(move |connection| {
+            let sql = "SELECT count(*) FILTER (WHERE dead = 0), \
+                       min(visible_at) FILTER (WHERE dead = 0), \
+                       count(*) FILTER (WHERE dead = 1) FROM events";
+            Ok(connection.prepare_cached(sql)?.query_row([], |row| {
+                let first: Option<i64> = row.get(1)?;
+                let overdue = first.map_or(0, |first| now.as_micros().saturating_sub(first));
+                Ok(Backlog {
+                    waiting: row.get(0)?,
+                    overdue: Duration::from_micros(u64::try_from(overdue).unwrap_or(0)),
+                    dead: row.get(2)?,
+                })
+            })?)
+        })
+        .await
     }
 
     async fn dead_count(&self) -> Result<u64> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 use sluice_domain::{PartNumber, PartPlan, Result, UploadId};
-use tokio::{sync::OwnedMutexGuard, task::JoinHandle};
+use tokio::{sync::OwnedMutexGuard, task::JoinHandle, time::Instant};
 
 use super::{
     blob_store::Shared,
@@ -14,7 +14,7 @@ use super::{
     io_error,
     space::TakenRoom,
 };
-use crate::{ports::PartWriter, tasks::joined};
+use crate::{metrics, ports::PartWriter, tasks::joined};
 
 /// Bytes that are written in one go.
 const BATCH: usize = 1024 * 1024;
@@ -137,7 +137,9 @@ impl PartWriter for DiskPartWriter {
         let synced = self.shared.tasks.spawn_blocking(move || {
             // A sync that failed is never tried again: the kernel may have
             // dropped the pages, and a second sync would succeed over the loss.
+            let began = Instant::now();
             file.sync_data().map_err(|error| io_error(&error, "sync a part"))?;
+            metrics::part_synced(began.elapsed());
             shared.sync_entry_once(upload)?;
             Ok(gate)
         });

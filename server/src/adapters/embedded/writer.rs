@@ -7,9 +7,13 @@ use std::sync::{
 
 use rusqlite::{Connection, ffi, hooks::Action};
 use sluice_domain::{Error, Result};
-use tokio::sync::{Notify, mpsc};
+use tokio::{
+    sync::{Notify, mpsc},
+    time::Instant,
+};
 
 use super::database::{DatabaseOptions, sqlite_error};
+use crate::metrics;
 
 /// Most changes in one commit.
 const MOST_IN_GROUP: usize = 256;
@@ -66,10 +70,12 @@ impl Writer {
             {
                 group.push(next);
             }
-            changes += group.len();
+            let (size, began) = (group.len(), Instant::now());
+            changes += size;
             if let Err(fatal) = self.commit(group) {
                 return (self.options.on_fatal)(&fatal);
             }
+            metrics::committed(size, began.elapsed());
             if has_events.swap(false, Ordering::Relaxed) {
                 self.events.notify_one();
             }

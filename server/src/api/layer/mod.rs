@@ -6,6 +6,7 @@ pub mod cors;
 pub mod drain;
 pub mod grpc_only;
 pub mod log;
+pub mod metrics;
 pub mod pace;
 pub mod plain_status;
 pub mod whole_messages;

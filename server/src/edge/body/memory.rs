@@ -49,6 +49,11 @@ impl MessageMemory {
         self.used.load(Ordering::Relaxed)
     }
 
+    /// How many may be.
+    pub fn limit(&self) -> u64 {
+        self.limit
+    }
+
     fn has_room(&self) -> bool {
         self.used() < self.limit
     }

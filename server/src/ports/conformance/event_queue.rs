@@ -9,7 +9,7 @@ use std::{
 use sluice_domain::{OnConflict, Timestamp, UploadId};
 
 use crate::ports::{
-    Delivery, Event, EventQueue, Receipt, UploadStore,
+    Backlog, Delivery, Event, EventQueue, Receipt, UploadStore,
     conformance::fixtures::{NOW, after, created, new_owner, processing},
 };
 
@@ -139,10 +139,16 @@ pub async fn a_hopeless_event_is_put_aside(uploads: &dyn UploadStore, queue: &dy
     for attempt in 0..u64::from(ATTEMPTS) {
         assert_eq!(queue.dead_count().await, Ok(0));
         receive_one(queue, after(1 + attempt * 100)).await;
+        let held = queue.backlog(after(1 + attempt * 100)).await.expect("it can be counted");
+        assert_eq!(held, Backlog { waiting: 1, ..Backlog::default() });
+        let overdue = queue.backlog(after(99 + attempt * 100)).await.expect("it can be counted");
+        assert!(overdue.waiting == 1 && overdue.overdue > Duration::from_secs(30), "{overdue:?}");
     }
     assert!(receive(queue, after(1_000_000)).await.is_empty());
     assert!(receive(queue, after(2_000_000)).await.is_empty());
     assert_eq!(queue.dead_count().await, Ok(1));
+    let aside = Backlog { dead: 1, ..Backlog::default() };
+    assert_eq!(queue.backlog(after(3_000_000)).await, Ok(aside));
 }
 
 /// Waiting ends early when there is something to do, and in any case.

@@ -7,6 +7,7 @@ use sluice_domain::{
 };
 
 use crate::{
+    metrics,
     ports::PartWriter,
     service::{Caller, Context, completion::check_same},
     tasks::joined,
@@ -117,7 +118,10 @@ impl PartInProgress {
             async move {
                 writer.persist().await?;
                 let (now, ttl) = (context.clock.now(), context.limits.upload_ttl);
-                context.uploads.commit_part(caller.owner, id, epoch, part, now, ttl).await
+                let size = part.size;
+                context.uploads.commit_part(caller.owner, id, epoch, part, now, ttl).await?;
+                metrics::part_persisted(size);
+                Ok(())
             }
         };
         joined(context.tasks.spawn(work).await).map_err(|error| located(error, start))?;

@@ -7,10 +7,13 @@ use sluice_domain::{Epoch, Error, PartNumber, Placement, Reason, Result, UploadI
 use tokio::time::{Instant, timeout_at};
 
 use super::{Replies, Reply, WriteMessage, Wrote, part::PartInProgress};
-use crate::service::{
-    Caller, Context,
-    completion::{self, CompleteUpload},
-    shutting_down, uploads,
+use crate::{
+    metrics,
+    service::{
+        Caller, Context,
+        completion::{self, CompleteUpload},
+        shutting_down, uploads,
+    },
 };
 
 /// How often a stream finds out whether it may still write. Claims and commits
@@ -239,7 +242,11 @@ impl WriteStream<'_> {
             self.current = Some(self.begin_part(placement.part).await?);
         }
         match &mut self.current {
-            Some(part) => part.fold(message.offset, &message.data, crc32c),
+            Some(part) => {
+                part.fold(message.offset, &message.data, crc32c)?;
+                metrics::content_received(message.data.len() as u64);
+                Ok(())
+            }
             None => Err(Error::storage_io("a frame without a part")),
         }
     }
