@@ -17,6 +17,7 @@ mod reader;
 mod refusal;
 mod stream;
 mod watcher;
+mod web;
 mod wire;
 
 mod ledger;
@@ -44,6 +45,7 @@ pub use terminal::{Ended, Terminal, argument, ended, signal};
 pub use uploader::{Uploader, insist};
 pub use wait::eventually;
 pub use watcher::Watcher;
+pub use web::{Http, Web, WebAnswer};
 pub use wire::{Body, Wire, grpc_frame};
 
 /// Bytes in a mebibyte.

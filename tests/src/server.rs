@@ -137,6 +137,30 @@ impl Server {
         kib.and_then(|kib| kib.parse::<u64>().ok()).expect("a size in kB") * 1024
     }
 
+    /// How many connections it has.
+    pub fn sockets(&self) -> usize {
+        let port = format!(":{:04X}", self.address.port());
+        let table = fs::read_to_string("/proc/net/tcp").expect("the table of connections");
+        let established = |line: &&str| {
+            let mut columns = line.split_whitespace().skip(1);
+            let local = columns.next().unwrap_or_default();
+            local.ends_with(&port) && columns.nth(1) == Some("01")
+        };
+        table.lines().filter(established).count()
+    }
+
+    /// How much processor time it has used, in seconds.
+    pub fn processor_seconds(&self) -> f64 {
+        // Of every Linux system: sysconf(_SC_CLK_TCK).
+        const TICKS_PER_SECOND: f64 = 100.0;
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid())).expect("it runs");
+        // The name may hold spaces; what follows it does not. User and system
+        // time are columns 14 and 15 (man 5 proc).
+        let columns = stat.rsplit_once(')').map_or("", |(_, rest)| rest).split_whitespace();
+        let ticks: f64 = columns.skip(11).take(2).filter_map(|it| it.parse::<f64>().ok()).sum();
+        ticks / TICKS_PER_SECOND
+    }
+
     /// Whether the process has not ended by itself.
     pub fn is_alive(&mut self) -> bool {
         let child = self.child.as_mut();

@@ -39,6 +39,11 @@ impl OpenStream {
         self.outcome.await.expect("the call does not panic")
     }
 
+    /// Drops the call as if its process had died.
+    pub fn abort(self) {
+        self.outcome.abort();
+    }
+
     /// Waits for the answer without closing the client's side.
     pub async fn outcome(self) -> Result<WriteUploadResponse, Status> {
         let outcome = self.outcome.await.expect("the call does not panic");

@@ -19,7 +19,7 @@ mod upload_service;
 
 use sluice_domain::{Error, MAX_FRAME_SIZE, Reason};
 use sluice_proto::{FILE_DESCRIPTOR_SET, v1};
-use tonic::{Request, service::Routes};
+use tonic::{Request, codec::CompressionEncoding, service::Routes};
 
 use crate::service::{Caller, Context};
 pub use health::Health;
@@ -41,23 +41,34 @@ pub fn routes(context: &Context, health: &Health) -> Routes {
     let events = event_service::Events::new(context.clone());
     let capabilities = capabilities_service::Capabilities::new(context.clone());
     let mut routes = Routes::builder();
+    // Which answers are compressed is decided by `layer::compression`.
+    macro_rules! service {
+        ($server:expr, $max_message:expr) => {
+            $server
+                .max_decoding_message_size($max_message)
+                .accept_compressed(CompressionEncoding::Gzip)
+                .accept_compressed(CompressionEncoding::Zstd)
+                .send_compressed(CompressionEncoding::Zstd)
+                .send_compressed(CompressionEncoding::Gzip)
+        };
+    }
     routes
-        .add_service(
-            v1::upload_service_server::UploadServiceServer::new(uploads)
-                .max_decoding_message_size(MAX_LARGE_MESSAGE),
-        )
-        .add_service(
-            v1::file_service_server::FileServiceServer::new(files)
-                .max_decoding_message_size(MAX_SMALL_MESSAGE),
-        )
-        .add_service(
-            v1::event_service_server::EventServiceServer::new(events)
-                .max_decoding_message_size(MAX_SMALL_MESSAGE),
-        )
-        .add_service(
-            v1::capabilities_service_server::CapabilitiesServiceServer::new(capabilities)
-                .max_decoding_message_size(MAX_SMALL_MESSAGE),
-        )
+        .add_service(service!(
+            v1::upload_service_server::UploadServiceServer::new(uploads),
+            MAX_LARGE_MESSAGE
+        ))
+        .add_service(service!(
+            v1::file_service_server::FileServiceServer::new(files),
+            MAX_SMALL_MESSAGE
+        ))
+        .add_service(service!(
+            v1::event_service_server::EventServiceServer::new(events),
+            MAX_SMALL_MESSAGE
+        ))
+        .add_service(service!(
+            v1::capabilities_service_server::CapabilitiesServiceServer::new(capabilities),
+            MAX_SMALL_MESSAGE
+        ))
         .add_service(health.service());
     let reflection = || {
         tonic_reflection::server::Builder::configure()

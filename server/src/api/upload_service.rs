@@ -14,6 +14,7 @@ use super::{
     status::{status, unreadable},
 };
 use crate::{
+    edge::body::DrainLimit,
     ports::UploadQuery,
     service::{
         Caller, Context, completion,
@@ -130,9 +131,15 @@ impl UploadService for Uploads {
         request: Request<Streaming<v1::WriteUploadRequest>>,
     ) -> Result<Response<v1::WriteUploadResponse>, Status> {
         let caller = caller(&request).map_err(status)?;
+        let drain = request.extensions().get::<DrainLimit>().cloned();
         match self.write(caller, request.into_inner()).await {
             Ok(response) => Ok(Response::new(response)),
-            Err(refused) => Err(refusal(refused)),
+            Err(refused) => {
+                if let (Some(drain), Some(part_size)) = (drain, refused.part_size) {
+                    drain.allow_part(part_size);
+                }
+                Err(refusal(refused))
+            }
         }
     }
 

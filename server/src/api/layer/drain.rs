@@ -1,4 +1,4 @@
-//! Early refusals that HTTP/1.1 clients can read.
+//! Early refusals that browsers and other web clients can read.
 
 use axum::{
     body::Body,
@@ -6,17 +6,22 @@ use axum::{
     middleware::Next,
     response::Response,
 };
-use http::{Version, header::EXPECT};
+use http::header::{CONTENT_TYPE, EXPECT};
 
 use crate::{
     edge::body::{DrainLimit, DrainedBody},
     tasks::Tasks,
 };
 
-/// Reads an HTTP/1.1 request to its end whatever becomes of it. HTTP/2 tells
-/// its clients to stop instead.
+/// What native clients send: they read an answer while they still write.
+const NATIVE: [&[u8]; 2] = [b"application/grpc", b"application/grpc+proto"];
+
+/// Reads a web request to its end whatever becomes of it. Over HTTP/1.1 nobody
+/// reads an answer before; over HTTP/2 some clients, curl among them, take the
+/// end of a stream that they still write to for a failure.
 pub async fn check(State(tasks): State<Tasks>, mut request: Request, next: Next) -> Response {
-    if request.version() == Version::HTTP_2 {
+    let content_type = request.headers().get(CONTENT_TYPE).map(|value| value.as_bytes());
+    if content_type.is_some_and(|content_type| NATIVE.contains(&content_type)) {
         return next.run(request).await;
     }
     let limit = DrainLimit::default();

@@ -2,6 +2,7 @@
 
 pub mod access;
 pub mod admission;
+pub mod compression;
 pub mod cors;
 pub mod drain;
 pub mod grpc_only;

@@ -48,8 +48,8 @@ impl DrainLimit {
     }
 }
 
-/// An HTTP/1.1 client reads an answer only after it has sent its whole request:
-/// an early refusal of an upload would reach it as a broken connection. So what
+/// Web clients read an answer only after they have sent their whole request: an
+/// early refusal of an upload would reach them as a broken connection. So what
 /// is left of the body when it is dropped is read and forgotten, up to a limit.
 pub struct DrainedBody {
     body: Option<Body>,
@@ -61,7 +61,7 @@ pub struct DrainedBody {
 }
 
 impl DrainedBody {
-    /// Wraps the body of an HTTP/1.1 request. One that `waits` has announced
+    /// Wraps the body of a request. One that `waits` has announced
     /// `expect: 100-continue`.
     pub fn new(body: Body, limit: DrainLimit, tasks: Tasks, waits: bool) -> Self {
         Self { body: Some(body), read: 0, limit, tasks, waits }

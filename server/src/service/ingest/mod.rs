@@ -86,11 +86,13 @@ pub struct Refused {
     pub error: Error,
     /// The upload, if there is one.
     pub upload: Option<UploadId>,
+    /// The upload's part size, if it is known.
+    pub part_size: Option<u64>,
 }
 
 impl From<Error> for Refused {
     fn from(error: Error) -> Self {
-        Self { error, upload: None }
+        Self { error, upload: None, part_size: None }
     }
 }
 
@@ -114,13 +116,13 @@ pub async fn write(
         Target::Create(request) => {
             let created = uploads::create(context, caller, request).await;
             let upload = created.map_err(|error| error.within("create_upload"))?.upload;
-            let id = upload.id;
+            let (id, part_size) = (upload.id, Some(upload.plan.part_size));
             let (upload, mode) =
-                join(upload).map_err(|error| Refused { error, upload: Some(id) })?;
+                join(upload).map_err(|error| Refused { error, upload: Some(id), part_size })?;
             (upload, Epoch::FIRST, mode)
         }
     };
-    let id = upload.id;
+    let (id, part_size) = (upload.id, Some(upload.plan.part_size));
     let stream = WriteStream {
         context,
         caller,
@@ -134,7 +136,7 @@ pub async fn write(
     };
     // The stream's state is large; it lives on the heap, not in every caller.
     let outcome = Box::pin(stream.run(first, messages)).await;
-    outcome.map_err(|error| Refused { error, upload: Some(id) })
+    outcome.map_err(|error| Refused { error, upload: Some(id), part_size })
 }
 
 /// Joins the upload that a create-and-write stream named: an active one as its

@@ -307,12 +307,15 @@ impl WriteStream<'_> {
         Ok(Wrote { status: uploads::get(context, caller, self.id).await?, file })
     }
 
-    /// A writer that was fenced off only knows that much; the record knows why.
+    /// A writer that was fenced off only knows that much, and one that was cut
+    /// off for its pace not what is left of its work; the record knows.
     async fn explain(&self, error: Error) -> Error {
-        if error.reason != Reason::StaleWriter {
+        let cut_off = matches!(error.reason, Reason::StreamIdle | Reason::StreamTooSlow);
+        if error.reason != Reason::StaleWriter && !cut_off {
             return error;
         }
         match self.context.uploads.upload(self.caller.owner, self.id).await {
+            Ok(upload) if cut_off => error.with("persisted_bytes", upload.persisted_bytes),
             Ok(upload) => upload
                 .check_active()
                 .and_then(|()| upload.check_epoch(self.epoch))
