@@ -1,12 +1,11 @@
 //! Early refusals that browsers and other web clients can read.
 
 use axum::{
-    body::Body,
     extract::{Request, State},
     middleware::Next,
     response::Response,
 };
-use http::header::{CONTENT_TYPE, EXPECT};
+use http::header::CONTENT_TYPE;
 
 use crate::{
     edge::body::{DrainLimit, DrainedBody},
@@ -26,7 +25,6 @@ pub async fn check(State(tasks): State<Tasks>, mut request: Request, next: Next)
     }
     let limit = DrainLimit::default();
     request.extensions_mut().insert(limit.clone());
-    let waits = request.headers().contains_key(EXPECT);
-    let request = request.map(|body| Body::new(DrainedBody::new(body, limit, tasks, waits)));
+    let request = DrainedBody::wrap(request, limit, tasks);
     next.run(request).await
 }

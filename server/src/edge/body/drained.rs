@@ -12,6 +12,7 @@ use std::{
 
 use axum::body::Body;
 use bytes::Bytes;
+use http::{Request, Version, header::EXPECT};
 use http_body::{Body as _, Frame, SizeHint};
 use http_body_util::BodyExt;
 use tokio::time::timeout;
@@ -24,8 +25,12 @@ const LEAST: u64 = 16 * 1024 * 1024;
 /// What a part's body has beside the part.
 const OVERHEAD: u64 = 64 * 1024;
 
-/// How long a caller may be silent while nobody listens.
+/// How long an HTTP/1.1 client may be silent while nobody listens.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The same over HTTP/2, where clients stop once they have their answer. Those
+/// that go on are told to stop; they know then that it is no failure.
+const PATIENCE_HTTP2: Duration = Duration::from_millis(250);
 
 /// How much of a body is read at most when nobody wants it.
 #[derive(Debug, Clone)]
@@ -56,15 +61,22 @@ pub struct DrainedBody {
     read: u64,
     limit: DrainLimit,
     tasks: Tasks,
+    patience: Duration,
     /// The caller sends nothing before it is asked to.
     waits: bool,
 }
 
 impl DrainedBody {
-    /// Wraps the body of a request. One that `waits` has announced
-    /// `expect: 100-continue`.
-    pub fn new(body: Body, limit: DrainLimit, tasks: Tasks, waits: bool) -> Self {
-        Self { body: Some(body), read: 0, limit, tasks, waits }
+    /// Wraps the body of a request.
+    pub fn wrap(request: Request<Body>, limit: DrainLimit, tasks: Tasks) -> Request<Body> {
+        let patience = match request.version() {
+            Version::HTTP_2 => PATIENCE_HTTP2,
+            _ => PATIENCE,
+        };
+        let waits = request.headers().contains_key(EXPECT);
+        request.map(|body| {
+            Body::new(Self { body: Some(body), read: 0, limit, tasks, patience, waits })
+        })
     }
 }
 
@@ -104,14 +116,15 @@ impl Drop for DrainedBody {
             && !body.is_end_stream()
             && !self.waits
         {
-            self.tasks.spawn(drain(body, self.read, self.limit.clone()));
+            let limit = self.limit.clone();
+            self.tasks.spawn(drain(body, self.read, limit, self.patience));
         }
     }
 }
 
-async fn drain(mut body: Body, mut read: u64, limit: DrainLimit) {
+async fn drain(mut body: Body, mut read: u64, limit: DrainLimit, patience: Duration) {
     while read <= limit.get()
-        && let Ok(Some(Ok(frame))) = timeout(PATIENCE, body.frame()).await
+        && let Ok(Some(Ok(frame))) = timeout(patience, body.frame()).await
     {
         read += frame.data_ref().map_or(0, |data| data.len() as u64);
     }

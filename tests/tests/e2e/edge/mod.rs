@@ -1,8 +1,5 @@
 //! What slow, hostile or too many peers can do to the server: nothing.
 
+mod admission;
 mod connections;
-mod load;
-mod memory;
-mod overload;
 mod pace;
-mod slow;

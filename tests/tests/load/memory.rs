@@ -10,7 +10,10 @@ use futures::{
 use sluice_tests::{Content, Frames, MIB, Server, eventually, in_small_parts};
 use tokio::time::{sleep, timeout};
 
-use super::slow::{Slow, SlowCaller};
+use crate::{
+    alone,
+    slow::{Slow, SlowCaller},
+};
 
 /// The budget of messages that have not arrived whole.
 const BUDGET: u64 = 256 * MIB;
@@ -18,6 +21,7 @@ const BUDGET: u64 = 256 * MIB;
 /// 256 streams, each slow, with parts that are eight times the budget together.
 #[tokio::test]
 async fn many_slow_streams_finish_within_the_memory() {
+    let _alone = alone().await;
     const STREAMS: u64 = 256;
     let server = Server::start().await;
     let content = Content::new(1, 8 * MIB);
@@ -61,6 +65,7 @@ async fn many_slow_streams_finish_within_the_memory() {
 /// give theirs back.
 #[tokio::test]
 async fn streams_wait_while_others_hold_the_memory() {
+    let _alone = alone().await;
     // One for the budget, and those that may go on without it.
     const HOLDERS: usize = 9;
     let content = Content::new(2, MIB);
@@ -91,6 +96,7 @@ async fn streams_wait_while_others_hold_the_memory() {
 /// Whoever keeps a place beyond the budget loses it, so that the others go on.
 #[tokio::test]
 async fn nobody_holds_the_memory_for_ever() {
+    let _alone = alone().await;
     let server = Server::with()
         .setting("SLUICE__LIMITS__MESSAGE_MEMORY", "1MiB")
         .setting("SLUICE__LIMITS__STREAM_IDLE", "3s")

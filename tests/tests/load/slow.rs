@@ -15,6 +15,8 @@ use tokio::{
 };
 use tonic::Status;
 
+use crate::alone;
+
 const PATH: &str = "/sluice.v1.UploadService/WriteUpload";
 
 /// Streams on one connection that send parts of messages.
@@ -106,6 +108,7 @@ async fn trickle(streams: Vec<SendStream<Bytes>>, bytes: usize) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn five_thousand_slow_streams_are_cut_off_and_hurt_nobody() {
+    let _alone = alone().await;
     const CONNECTIONS: usize = 50;
     const STREAMS: usize = 100;
     // Half of the rate that is asked for.

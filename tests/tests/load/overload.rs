@@ -14,6 +14,8 @@ use sluice_tests::{Client, Content, Frames, Server, assert_refusal, named, scale
 use tokio::time::{Instant, sleep};
 use tonic_types::StatusExt;
 
+use crate::alone;
+
 const PLACES: usize = 16;
 
 #[derive(Default)]
@@ -69,6 +71,7 @@ async fn goodput(server: &Server, callers: usize, span: Duration, round: u32) ->
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn work_gets_done_at_twice_the_capacity() {
+    let _alone = alone().await;
     let server =
         Server::with().setting("SLUICE__LIMITS__MAX_STREAMS", &PLACES.to_string()).start().await;
     let span = Duration::from_secs(scale(4, 120) as u64);
