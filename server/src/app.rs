@@ -215,7 +215,7 @@ fn router(
             .layer(from_fn(layer::plain_status::check))
             .layer(from_fn_with_state(pace, layer::pace::guard))
             .layer(from_fn_with_state(context.clone(), layer::access::check))
-            .layer(from_fn(layer::compression::check)),
+            .layer(from_fn(layer::compression::check))
             .layer(from_fn(layer::whole_messages::check)),
     );
     let probes = probes::routes(context.clone(), readiness);
