@@ -5,7 +5,8 @@ use axum::{
     middleware::Next,
     response::Response,
 };
-use http::header::CONTENT_TYPE;
+use http::{Version, header::CONTENT_TYPE};
+use tokio_util::task::TaskTracker;
 
 use crate::{
     edge::body::{DrainLimit, DrainedBody},
@@ -16,8 +17,8 @@ use crate::{
 const NATIVE: [&[u8]; 2] = [b"application/grpc", b"application/grpc+proto"];
 
 /// Reads a web request to its end whatever becomes of it. Over HTTP/1.1 nobody
-/// reads an answer before; over HTTP/2 some clients, curl among them, take the
-/// end of a stream that they still write to for a failure.
+/// reads an answer before. Over HTTP/2 some clients, curl among them, fail or
+/// hang when an answer ends before their request does: there it has to wait.
 pub async fn check(State(tasks): State<Tasks>, mut request: Request, next: Next) -> Response {
     let content_type = request.headers().get(CONTENT_TYPE).map(|value| value.as_bytes());
     if content_type.is_some_and(|content_type| NATIVE.contains(&content_type)) {
@@ -25,6 +26,13 @@ pub async fn check(State(tasks): State<Tasks>, mut request: Request, next: Next)
     }
     let limit = DrainLimit::default();
     request.extensions_mut().insert(limit.clone());
-    let request = DrainedBody::wrap(request, limit, tasks);
-    next.run(request).await
+    let draining = TaskTracker::new();
+    let answer_waits = request.version() == Version::HTTP_2;
+    let request = DrainedBody::wrap(request, limit, tasks, draining.clone());
+    let response = next.run(request).await;
+    if answer_waits {
+        draining.close();
+        draining.wait().await;
+    }
+    response
 }

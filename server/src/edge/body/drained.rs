@@ -16,6 +16,7 @@ use http::{Request, Version, header::EXPECT};
 use http_body::{Body as _, Frame, SizeHint};
 use http_body_util::BodyExt;
 use tokio::time::timeout;
+use tokio_util::task::TaskTracker;
 
 use crate::tasks::Tasks;
 
@@ -28,8 +29,7 @@ const OVERHEAD: u64 = 64 * 1024;
 /// How long an HTTP/1.1 client may be silent while nobody listens.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// The same over HTTP/2, where clients stop once they have their answer. Those
-/// that go on are told to stop; they know then that it is no failure.
+/// The same over HTTP/2, where the answer waits for it.
 const PATIENCE_HTTP2: Duration = Duration::from_millis(250);
 
 /// How much of a body is read at most when nobody wants it.
@@ -61,21 +61,28 @@ pub struct DrainedBody {
     read: u64,
     limit: DrainLimit,
     tasks: Tasks,
+    draining: TaskTracker,
     patience: Duration,
     /// The caller sends nothing before it is asked to.
     waits: bool,
 }
 
 impl DrainedBody {
-    /// Wraps the body of a request.
-    pub fn wrap(request: Request<Body>, limit: DrainLimit, tasks: Tasks) -> Request<Body> {
+    /// Wraps the body of a request. Whether it is being drained can be told by
+    /// `draining`.
+    pub fn wrap(
+        request: Request<Body>,
+        limit: DrainLimit,
+        tasks: Tasks,
+        draining: TaskTracker,
+    ) -> Request<Body> {
         let patience = match request.version() {
             Version::HTTP_2 => PATIENCE_HTTP2,
             _ => PATIENCE,
         };
         let waits = request.headers().contains_key(EXPECT);
         request.map(|body| {
-            Body::new(Self { body: Some(body), read: 0, limit, tasks, patience, waits })
+            Body::new(Self { body: Some(body), read: 0, limit, tasks, draining, patience, waits })
         })
     }
 }
@@ -117,7 +124,8 @@ impl Drop for DrainedBody {
             && !self.waits
         {
             let limit = self.limit.clone();
-            self.tasks.spawn(drain(body, self.read, limit, self.patience));
+            let drain = drain(body, self.read, limit, self.patience);
+            self.tasks.spawn(self.draining.track_future(drain));
         }
     }
 }
