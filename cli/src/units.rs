@@ -53,6 +53,11 @@ pub(crate) fn parse_bytes(text: &str) -> Result<u64, String> {
     size.map(|size| size.as_u64()).map_err(|_| "a size looks like 8MiB or 1048576".to_owned())
 }
 
+/// Parses a span of time such as `12h` for the command line.
+pub(crate) fn parse_span(text: &str) -> Result<Duration, String> {
+    humantime::parse_duration(text).map_err(|_| "a span of time looks like 30s, 12h or 7d".into())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -78,5 +83,11 @@ mod tests {
         assert_eq!(parse_bytes("8MiB"), Ok(8 * 1024 * 1024));
         assert_eq!(parse_bytes("1048576"), Ok(1024 * 1024));
         assert!(parse_bytes("large").is_err());
+    }
+
+    #[test]
+    fn spans_are_parsed_with_units() {
+        assert_eq!(parse_span("90m"), Ok(Duration::from_secs(5400)));
+        assert!(parse_span("10").is_err());
     }
 }

@@ -65,7 +65,24 @@ impl PartHasher {
         if actual != declared {
             return false;
         }
+        self.take(frame, pieces);
+        true
+    }
+
+    /// Folds in bytes that came without a checksum: the whole part has one.
+    pub fn absorb(&mut self, bytes: &[u8]) {
+        let pieces = self.pieces(bytes);
+        self.take(bytes, pieces);
+    }
+
+    /// Checksum of the bytes folded in so far.
+    pub fn crc32c(&self) -> Crc32c {
+        self.crc32c
+    }
+
+    fn take(&mut self, bytes: &[u8], pieces: Vec<Piece>) {
         for piece in pieces {
+            self.crc32c = self.crc32c.combine(piece.crc, piece.len);
             match self.blocks.last_mut() {
                 Some(block) if !self.size.is_multiple_of(BLOCK_SIZE) => {
                     *block = block.combine(piece.crc, piece.len);
@@ -74,9 +91,7 @@ impl PartHasher {
             }
             self.size += piece.len;
         }
-        self.crc32c = self.crc32c.combine(actual, frame.len() as u64);
-        self.tree.update(frame);
-        true
+        self.tree.update(bytes);
     }
 
     /// The part's record. A part has at least one byte.
@@ -189,6 +204,18 @@ mod tests {
             assert_eq!(digest.crc32c, Crc32c::of(bytes), "{size} bytes");
             assert_eq!(digest.blake3, *blake3::hash(bytes).as_bytes(), "{size} bytes");
         }
+    }
+
+    #[test]
+    fn bytes_without_checksums_make_the_same_part() {
+        let bytes: Vec<u8> = (0..PART + 12_345).map(|i| (i / 7) as u8).collect();
+        let framed = parts_of(&bytes, 700_001);
+        let mut hasher = PartHasher::new(PartNumber::FIRST, 0);
+        for piece in bytes[..PART].chunks(99_991) {
+            hasher.absorb(piece);
+        }
+        assert_eq!(hasher.crc32c(), Crc32c::of(&bytes[..PART]));
+        assert_eq!(hasher.finish(), framed[0]);
     }
 
     #[test]

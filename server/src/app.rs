@@ -32,10 +32,12 @@ use crate::{
     http::{
         metrics as metrics_page,
         probes::{self, Readiness},
+        signed,
     },
     logging,
     metrics::Metrics,
-    service::{Context, access},
+    ports::Clock,
+    service::{Context, access, signing::Signing},
     tasks::Tasks,
     worker,
 };
@@ -70,6 +72,9 @@ pub enum StartError {
     /// Metrics cannot be counted.
     #[error("cannot count metrics: {0}")]
     Metrics(#[from] metrics_exporter_prometheus::BuildError),
+    /// The socket does not say where it listens.
+    #[error("cannot tell the address: {0}")]
+    Address(std::io::Error),
     /// Standard output is closed.
     #[error("cannot say that the server is ready: {0}")]
     Output(std::io::Error),
@@ -110,7 +115,8 @@ pub async fn run(
 ) -> Result<(), StartError> {
     let Engine::Embedded = config.storage.engine;
     let folder = DataFolder::open(&config.storage.data_dir)?;
-    let context = embedded(config, &folder)?;
+    let address = listener.local_addr().map_err(StartError::Address)?;
+    let context = embedded(config, &folder, &config.public_url(address))?;
     let key = folder.api_key()?;
     access::install_operator_key(&context, key.expose_secret())
         .await
@@ -154,13 +160,16 @@ pub async fn run(
 }
 
 /// The embedded engine behind the ports.
-fn embedded(config: &Config, folder: &DataFolder) -> Result<Context, StartError> {
+fn embedded(config: &Config, folder: &DataFolder, public_url: &str) -> Result<Context, StartError> {
     let tasks = Tasks::new();
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let database =
         Arc::new(Database::open(DatabaseOptions::new(folder.database()), tasks.clone())?);
     let root = folder.blobs();
     let blobs = DiskBlobStore::open(Arc::new(OsDisk), &root, config.storage.reserve, tasks.clone())
         .map_err(|error| StartError::Blobs(root, error))?;
+    let rotation = config.signing.rotation;
+    let signing = Signing::new(database.clone(), Arc::clone(&clock), rotation, public_url);
     Ok(Context {
         uploads: database.clone(),
         files: database.clone(),
@@ -168,7 +177,8 @@ fn embedded(config: &Config, folder: &DataFolder) -> Result<Context, StartError>
         changes: database.clone(),
         credentials: database,
         blobs: Arc::new(blobs),
-        clock: Arc::new(SystemClock),
+        signing: Arc::new(signing),
+        clock,
         limits: Arc::new(config.limits.limits()?),
         tasks,
         stopping: CancellationToken::new(),
@@ -211,20 +221,25 @@ fn router(
             .layer(GrpcWebLayer::new())
             .map_request(|request: Request<tonic::body::Body>| request.map(Body::new))
             .layer(from_fn(layer::metrics::record))
-            .layer(from_fn_with_state(admission, layer::admission::check))
+            .layer(from_fn_with_state(admission.clone(), layer::admission::check))
             .layer(from_fn(layer::plain_status::check))
-            .layer(from_fn_with_state(pace, layer::pace::guard))
+            .layer(from_fn_with_state(pace.clone(), layer::pace::guard))
             .layer(from_fn_with_state(context.clone(), layer::access::check))
             .layer(from_fn(layer::compression::check))
             .layer(from_fn(layer::whole_messages::check)),
     );
     let probes = probes::routes(context.clone(), readiness);
+    let signed = signed::routes(context.clone()).layer(
+        ServiceBuilder::new()
+            .layer(from_fn_with_state(admission, layer::admission::check))
+            .layer(from_fn_with_state(pace, layer::pace::guard)),
+    );
     let metrics = Metrics::start()?;
     let upkeep = metrics.clone().keep_up();
     let stopping = context.stopping.clone();
     context.tasks.spawn(async move { stopping.run_until_cancelled(upkeep).await });
     let sources = metrics_page::Sources { context: context.clone(), metrics, memory };
-    Ok(grpc.merge(probes).merge(metrics_page::routes(sources)).layer(
+    Ok(grpc.merge(probes).merge(signed).merge(metrics_page::routes(sources)).layer(
         ServiceBuilder::new()
             .layer(from_fn(layer::log::record))
             .layer(from_fn_with_state(context.tasks.clone(), layer::drain::check))

@@ -34,6 +34,8 @@ pub struct Config {
     pub storage: StorageConfig,
     /// What callers may do.
     pub limits: LimitsConfig,
+    /// Signed URLs.
+    pub signing: SigningConfig,
     /// What is logged, and how.
     pub log: LogConfig,
     /// Background work.
@@ -46,6 +48,8 @@ pub struct Config {
 pub struct ServerConfig {
     /// Address and port; port 0 takes any free one.
     pub listen: SocketAddr,
+    /// What clients reach the server by, where it is not its own address.
+    pub public_url: Option<String>,
     /// How long open requests may take after the server was told to stop.
     #[serde(deserialize_with = "duration")]
     pub shutdown_grace: Duration,
@@ -145,6 +149,15 @@ pub struct LimitsConfig {
     pub stream_min_rate: u64,
 }
 
+/// Signed URLs.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SigningConfig {
+    /// How long a key signs before a new one does.
+    #[serde(deserialize_with = "duration")]
+    pub rotation: Duration,
+}
+
 /// How log lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -233,7 +246,15 @@ impl Config {
         config.limits.part_sizes()?;
         config.limits.check_load()?;
         config.server.origins()?;
+        config.server.check_public_url()?;
+        config.signing.check()?;
         Ok(config)
+    }
+
+    /// What the URLs of this server begin with, if it listens at `address`.
+    pub fn public_url(&self, address: SocketAddr) -> String {
+        let scheme = if self.tls.is_on() { "https" } else { "http" };
+        self.server.public_url.clone().unwrap_or_else(|| format!("{scheme}://{address}"))
     }
 }
 
@@ -271,6 +292,33 @@ impl ServerConfig {
             })
         };
         self.allowed_origins.iter().map(origin).collect()
+    }
+
+    fn check_public_url(&self) -> Result<(), ConfigError> {
+        let Some(url) = &self.public_url else { return Ok(()) };
+        let uri: Option<Uri> = url.parse().ok();
+        let usable = uri.is_some_and(|uri| {
+            matches!(uri.scheme_str(), Some("http" | "https")) && uri.query().is_none()
+        });
+        if usable {
+            return Ok(());
+        }
+        Err(ConfigError::Rule {
+            key: "server.public_url",
+            rule: format!("must be a URL such as https://files.example.com, is {url:?}"),
+        })
+    }
+}
+
+impl SigningConfig {
+    fn check(&self) -> Result<(), ConfigError> {
+        if self.rotation >= Duration::from_secs(1) {
+            return Ok(());
+        }
+        Err(ConfigError::Rule {
+            key: "signing.rotation",
+            rule: format!("must be at least 1s, is {:?}", self.rotation),
+        })
     }
 }
 
@@ -404,6 +452,8 @@ mod tests {
             ("[limits]\nmax_file_size = 0", "limits.max_file_size"),
             ("[storage]\nengine = \"tape\"", "storage.engine"),
             ("[server]\nlisten = \"nowhere\"", "server.listen"),
+            ("[server]\npublic_url = \"files.example.com\"", "server.public_url"),
+            ("[signing]\nrotation = \"0s\"", "signing.rotation"),
         ] {
             let error = load(file).unwrap_err().to_string();
             assert!(error.contains(key), "{file:?} gives {error:?}");

@@ -12,9 +12,11 @@ mod terminal;
 
 mod client;
 mod frames;
+mod plain_http;
 mod raw;
 mod reader;
 mod refusal;
+mod signing;
 mod stream;
 mod watcher;
 mod web;
@@ -35,10 +37,14 @@ pub use disk::SmallDisk;
 pub use frames::{Frames, bidi, damaged, frame};
 pub use ledger::Ledger;
 pub use metrics::Metrics;
+pub use plain_http::{
+    Answer, HttpBody, Protocol, http, http_body, http_get, http_open, http_stream,
+};
 pub use proxy::Proxy;
 pub use refusal::{assert_reason, assert_refusal, fact, facts, invalid_field, reason};
 pub use seed::{Seed, scale};
 pub use server::{Server, Setup};
+pub use signing::{declared, part_bytes};
 pub use stored::{Stored, bytes_on_disk};
 pub use stream::{BidiStream, OpenStream};
 pub use terminal::{Ended, Terminal, argument, ended, signal};

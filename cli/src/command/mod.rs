@@ -10,6 +10,7 @@ mod cat;
 mod list;
 mod remove;
 mod rename;
+mod sign;
 mod stat;
 mod uploads;
 mod watch;
@@ -36,6 +37,8 @@ pub(crate) enum Command {
     Stat(stat::StatArguments),
     /// Write a file to standard output
     Cat(cat::CatArguments),
+    /// Make a link with which anybody can download a file
+    Sign(sign::SignArguments),
     /// Rename a file
     Mv(rename::RenameArguments),
     /// Delete files
@@ -56,6 +59,7 @@ impl Command {
             Self::Ls(arguments) => Box::pin(arguments.run()).await,
             Self::Stat(arguments) => Box::pin(arguments.run()).await,
             Self::Cat(arguments) => Box::pin(arguments.run()).await,
+            Self::Sign(arguments) => Box::pin(arguments.run()).await,
             Self::Mv(arguments) => Box::pin(arguments.run()).await,
             Self::Rm(arguments) => Box::pin(arguments.run()).await,
             Self::Uploads(arguments) => Box::pin(arguments.run()).await,

@@ -23,6 +23,7 @@ mod download;
 mod read;
 
 mod files;
+mod signing;
 mod uploads;
 
 mod watch;
@@ -46,6 +47,7 @@ pub use error::{Error, FieldViolation, Kind, Result};
 pub use files::{Entry, FileChange, ListQuery};
 pub use progress::{Progress, Statistics};
 pub use read::FileReader;
+pub use signing::{Confirmed, Link, LinkOptions};
 pub use source::Source;
 pub use upload::{UploadOptions, Uploaded};
 pub use watch::{Event, WatchQuery, Watcher};

@@ -55,9 +55,10 @@ impl CapabilitiesService for Capabilities {
                 max_metadata_bytes: count(MAX_METADATA_BYTES),
             }),
             features: Some(Features {
+                direct_upload: true,
                 bidi_write_upload: true,
                 watch_events: true,
-                ..Features::default()
+                signed_downloads: true,
             }),
             checksum_algorithms: algorithms.map(i32::from).to_vec(),
             sign_in_providers: Vec::new(),

@@ -8,7 +8,6 @@ use tonic::{Request, Response, Status};
 use super::{
     caller,
     convert::{self, file as convert_file},
-    not_supported,
     page_token::{Filters, page_size},
     status::status,
 };
@@ -136,9 +135,15 @@ impl FileService for Files {
 
     async fn sign_download_url(
         &self,
-        _request: Request<v1::SignDownloadUrlRequest>,
+        request: Request<v1::SignDownloadUrlRequest>,
     ) -> Result<Response<v1::SignDownloadUrlResponse>, Status> {
-        Err(status(not_supported("signed downloads; use ReadFile")))
+        let caller = caller(&request).map_err(status)?;
+        let (id, ttl, disposition) =
+            convert::signing::sign_download_url(request.into_inner()).map_err(status)?;
+        let signed = files::sign_download(&self.context, caller, id, ttl, disposition).await;
+        let (url, expire_time) = signed.map_err(status)?;
+        let expire_time = Some(convert::timestamp(expire_time));
+        Ok(Response::new(v1::SignDownloadUrlResponse { url, expire_time }))
     }
 }
 

@@ -87,11 +87,3 @@ fn caller<T>(request: &Request<T>) -> Result<Caller, Error> {
         Error::new(Reason::CredentialsInvalid, "this request came past the access layer")
     })
 }
-
-/// The refusal for what this server does not offer.
-fn not_supported(what: &str) -> Error {
-    Error::new(
-        Reason::NotSupported,
-        format!("this server does not offer {what}; GetCapabilities tells what it does"),
-    )
-}

@@ -8,8 +8,11 @@ use uuid::Uuid;
 
 use super::{
     bidi_write, caller,
-    convert::{self, upload as convert_upload},
-    not_supported,
+    convert::{
+        self,
+        signing::{declared_parts, part_number, signed_part},
+        upload as convert_upload,
+    },
     page_token::{Filters, page_size},
     status::{status, unreadable},
 };
@@ -17,7 +20,7 @@ use crate::{
     edge::body::DrainLimit,
     ports::UploadQuery,
     service::{
-        Caller, Context, completion,
+        Caller, Context, completion, direct_uploads,
         ingest::{self, Refused, Replies, Target, WriteMessage},
         uploads,
     },
@@ -164,16 +167,33 @@ impl UploadService for Uploads {
 
     async fn sign_upload_parts(
         &self,
-        _request: Request<v1::SignUploadPartsRequest>,
+        request: Request<v1::SignUploadPartsRequest>,
     ) -> Result<Response<v1::SignUploadPartsResponse>, Status> {
-        Err(status(not_supported("direct uploads; use WriteUpload")))
+        let caller = caller(&request).map_err(status)?;
+        let request = request.into_inner();
+        let (id, epoch, parts) =
+            declared_parts(&request.upload_id, request.writer_epoch, request.parts)
+                .map_err(status)?;
+        let signed = direct_uploads::sign(&self.context, caller, id, epoch, parts).await;
+        let parts = signed.map_err(status)?.into_iter().map(signed_part).collect();
+        Ok(Response::new(v1::SignUploadPartsResponse { parts }))
     }
 
     async fn confirm_upload_parts(
         &self,
-        _request: Request<v1::ConfirmUploadPartsRequest>,
+        request: Request<v1::ConfirmUploadPartsRequest>,
     ) -> Result<Response<v1::ConfirmUploadPartsResponse>, Status> {
-        Err(status(not_supported("direct uploads; use WriteUpload")))
+        let caller = caller(&request).map_err(status)?;
+        let request = request.into_inner();
+        let (id, epoch, parts) =
+            declared_parts(&request.upload_id, request.writer_epoch, request.parts)
+                .map_err(status)?;
+        let confirmed = direct_uploads::confirm(&self.context, caller, id, epoch, parts).await;
+        let (upload, missing) = confirmed.map_err(status)?;
+        Ok(Response::new(v1::ConfirmUploadPartsResponse {
+            upload: Some(convert_upload::upload_status(&upload)),
+            missing_part_numbers: missing.into_iter().map(part_number).collect(),
+        }))
     }
 
     async fn complete_upload(

@@ -11,6 +11,7 @@ pub mod conformance;
 pub mod credential_store;
 pub mod event_queue;
 pub mod file_store;
+pub mod signing_key_store;
 pub mod upload_store;
 
 pub use blob_store::{BlobReader, BlobStore, PartWriter};
@@ -19,6 +20,7 @@ pub use clock::Clock;
 pub use credential_store::{ApiKeyHash, CredentialStore};
 pub use event_queue::{Backlog, Delivery, Event, EventQueue, Receipt};
 pub use file_store::{FileChange, FileOrder, FilePage, FilePosition, FileQuery, FileStore};
+pub use signing_key_store::{SigningKey, SigningKeyId, SigningKeyStore};
 pub use upload_store::{
     Created, Freeze, NewUpload, RequestKey, UploadPage, UploadQuery, UploadStore, Written,
 };

@@ -1,8 +1,16 @@
 //! Looking at files and changing their records.
 
-use sluice_domain::{Error, File, FileId, Result};
+use std::time::Duration;
 
-use super::{Caller, Context};
+use sluice_domain::{Error, File, FileId, Result, Timestamp};
+
+use super::{
+    Caller, Context,
+    signing::{
+        MAX_TTL,
+        link::{Disposition, DownloadGrant, Grant},
+    },
+};
 use crate::ports::{FileChange, FileOrder, FilePage, FileQuery};
 
 /// Reads a file's record.
@@ -38,4 +46,23 @@ pub async fn update(
 /// Removes a file; its bytes follow soon.
 pub async fn delete(context: &Context, caller: Caller, id: FileId, etag: String) -> Result<()> {
     context.files.delete_file(caller.owner, id, etag, context.clock.now()).await
+}
+
+/// Signs a URL with which anybody can download a readable file for `ttl`.
+/// Answers when it stops working, too.
+pub async fn sign_download(
+    context: &Context,
+    caller: Caller,
+    id: FileId,
+    ttl: Duration,
+    disposition: Disposition,
+) -> Result<(String, Timestamp)> {
+    if ttl.is_zero() || ttl > MAX_TTL {
+        let days = MAX_TTL.as_secs() / (24 * 60 * 60);
+        let rule = format!("must be more than zero and at most {days} days");
+        return Err(Error::invalid_field("ttl", rule));
+    }
+    context.files.file(caller.owner, id).await?.check_ready()?;
+    let grant = DownloadGrant { owner: caller.owner, file: id, disposition };
+    context.signing.sign(Grant::Download(grant), ttl).await
 }

@@ -3,10 +3,12 @@
 
 pub mod access;
 pub mod completion;
+pub mod direct_uploads;
 pub mod files;
 pub mod ingest;
 pub mod limits;
 pub mod reading;
+pub mod signing;
 pub mod uploads;
 pub mod watch;
 
@@ -21,6 +23,7 @@ use crate::{
     tasks::Tasks,
 };
 pub use limits::Limits;
+use signing::Signing;
 
 /// Everything the services work with.
 #[derive(Clone)]
@@ -37,6 +40,8 @@ pub struct Context {
     pub changes: Arc<dyn ChangeFeed>,
     /// Who may call.
     pub credentials: Arc<dyn CredentialStore>,
+    /// Signed URLs.
+    pub signing: Arc<Signing>,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// What this server accepts.

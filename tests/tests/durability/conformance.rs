@@ -112,6 +112,13 @@ promises! { credential_store, engine => (&engine.database):
     the_same_key_can_be_set_again
 }
 
+promises! { signing_key_store, engine => (&engine.database):
+    keys_read_back_newest_first
+    a_fresh_key_is_not_followed
+    one_of_many_rotates
+    superseded_keys_are_forgotten
+}
+
 promises! { blob_store, engine => (&engine.blobs):
     persisted_bytes_read_back
     frames_of_any_size_make_a_part

@@ -12,8 +12,8 @@ use async_trait::async_trait;
 use sluice_domain::{AccountId, PartSizeLimits, Result, Timestamp};
 use sluice_server::{
     adapters::embedded::{Database, DatabaseOptions, DiskBlobStore},
-    ports::{Backlog, Delivery, Event, EventQueue, Receipt},
-    service::{Caller, Context, Limits},
+    ports::{Backlog, Clock, Delivery, Event, EventQueue, Receipt},
+    service::{Caller, Context, Limits, signing::Signing},
     tasks::Tasks,
     worker::{events, sweeper},
 };
@@ -71,6 +71,10 @@ impl Server {
             upload_ttl: Duration::from_secs(7 * 24 * 60 * 60),
             allowed_content_types: Vec::new(),
         };
+        let clock_port: Arc<dyn Clock> = Arc::new(clock.clone());
+        let rotation = Duration::from_secs(24 * 60 * 60);
+        let signing =
+            Signing::new(database.clone(), clock_port.clone(), rotation, "http://sluice.test");
         let context = Context {
             uploads: Arc::clone(&database) as _,
             files: Arc::clone(&database) as _,
@@ -78,7 +82,8 @@ impl Server {
             events: Arc::clone(&events) as _,
             changes: Arc::clone(&database) as _,
             credentials: database,
-            clock: Arc::new(clock.clone()),
+            signing: Arc::new(signing),
+            clock: clock_port,
             limits: Arc::new(limits),
             tasks,
             stopping: CancellationToken::new(),

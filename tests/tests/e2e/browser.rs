@@ -43,6 +43,11 @@ async fn a_real_browser_can_be_driven() {
 }
 
 #[tokio::test]
+async fn links_run_no_script() {
+    run(&Server::start().await, "links.test.mjs").await;
+}
+
+#[tokio::test]
 async fn pages_upload_files() {
     let page = Page::serve().await;
     let origins = format!("[\"{}\"]", page.origin);

@@ -19,6 +19,7 @@ mod model;
 mod reads;
 mod reasons;
 mod shutdown;
+mod signed;
 mod tls;
 mod upload_path;
 mod watch;

@@ -14,6 +14,7 @@ mod part_writer;
 mod parts;
 mod rows;
 mod schema;
+mod signing_keys;
 mod space;
 mod upload_records;
 mod uploads;

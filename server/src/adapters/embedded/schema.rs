@@ -7,8 +7,11 @@ use rusqlite::{Connection, OpenFlags};
 use super::database::{DatabaseOptions, OpenError};
 
 /// Schema changes, in order; the database's `user_version` counts them.
-const MIGRATIONS: [&str; 2] =
-    [include_str!("migrations/0001_initial.sql"), include_str!("migrations/0002_changes.sql")];
+const MIGRATIONS: [&str; 3] = [
+    include_str!("migrations/0001_initial.sql"),
+    include_str!("migrations/0002_changes.sql"),
+    include_str!("migrations/0003_signing_keys.sql"),
+];
 
 /// Opens a connection that commits durably.
 pub(super) fn connect(options: &DatabaseOptions) -> rusqlite::Result<Connection> {

@@ -4,6 +4,7 @@
 
 pub(super) mod event;
 pub(super) mod file;
+pub(super) mod signing;
 pub(super) mod upload;
 
 use std::time::Duration;

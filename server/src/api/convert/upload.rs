@@ -164,7 +164,7 @@ fn byte_range(range: ByteRange) -> v1::ByteRange {
     v1::ByteRange { start: int64(range.start), end: int64(range.end) }
 }
 
-fn epoch(value: i64) -> Result<Epoch> {
+pub(super) fn epoch(value: i64) -> Result<Epoch> {
     match u64::try_from(value) {
         Ok(epoch) if epoch > 0 => Ok(Epoch(epoch)),
         _ => Err(Error::invalid_field(

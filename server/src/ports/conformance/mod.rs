@@ -10,6 +10,7 @@ pub mod change_feed;
 pub mod credential_store;
 pub mod event_queue;
 pub mod file_store;
+pub mod signing_key_store;
 pub mod upload_store;
 
 mod fixtures;

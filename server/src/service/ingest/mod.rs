@@ -5,6 +5,7 @@
 //! its record committed. The stream reads on only after that: so what a cut
 //! connection costs is at most the part in progress.
 
+mod direct;
 mod part;
 mod replies;
 mod stream;
@@ -22,6 +23,7 @@ use super::{
     completion::failure_of,
     uploads::{self, CreateUpload, UploadStatus},
 };
+pub use direct::put;
 pub use replies::{Replies, Reply};
 use stream::{Mode, WriteStream};
 

@@ -93,6 +93,22 @@ impl PartInProgress {
         }
     }
 
+    /// Takes bytes that came without a checksum, for a part that has one.
+    pub(super) async fn absorb(&mut self, data: Bytes) -> Result<()> {
+        self.hasher.absorb(&data);
+        self.write(data).await
+    }
+
+    /// Refuses unless all bytes together have this checksum.
+    pub(super) fn check_whole(&self, crc32c: Crc32c) -> Result<()> {
+        let actual = self.hasher.crc32c();
+        if actual == crc32c {
+            return Ok(());
+        }
+        let message = format!("the bytes have CRC32C {actual}, not {crc32c}; send them again");
+        Err(Error::new(Reason::ChecksumMismatch, message).with("offset", self.start))
+    }
+
     /// Ends a whole part: makes it durable and records it, in this order. Runs
     /// to its end even if the stream is cut meanwhile, and keeps the claim
     /// until the record is committed. Answers which bytes are persisted now.

@@ -19,7 +19,7 @@ use crate::{
 /// How often a stream finds out whether it may still write. Claims and commits
 /// refuse stale writers at once; this ends the streams that reach neither,
 /// because they are silent or slow.
-const CHECK_INTERVAL: Duration = Duration::from_secs(2);
+pub(super) const CHECK_INTERVAL: Duration = Duration::from_secs(2);
 
 /// What a stream does with its bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,7 +62,7 @@ impl WriteStream<'_> {
         }
         match outcome {
             Ok(completion) => self.answer(completion).await,
-            Err(error) => Err(self.explain(error).await),
+            Err(error) => Err(explain(self.context, self.caller, self.id, self.epoch, error).await),
         }
     }
 
@@ -306,22 +306,26 @@ impl WriteStream<'_> {
         };
         Ok(Wrote { status: uploads::get(context, caller, self.id).await?, file })
     }
+}
 
-    /// A writer that was fenced off only knows that much, and one that was cut
-    /// off for its pace not what is left of its work; the record knows.
-    async fn explain(&self, error: Error) -> Error {
-        let cut_off = matches!(error.reason, Reason::StreamIdle | Reason::StreamTooSlow);
-        if error.reason != Reason::StaleWriter && !cut_off {
-            return error;
+/// A writer that was fenced off only knows that much, and one that was cut off
+/// for its pace not what is left of its work; the record knows.
+pub(super) async fn explain(
+    context: &Context,
+    caller: Caller,
+    id: UploadId,
+    epoch: Epoch,
+    error: Error,
+) -> Error {
+    let cut_off = matches!(error.reason, Reason::StreamIdle | Reason::StreamTooSlow);
+    if error.reason != Reason::StaleWriter && !cut_off {
+        return error;
+    }
+    match context.uploads.upload(caller.owner, id).await {
+        Ok(upload) if cut_off => error.with("persisted_bytes", upload.persisted_bytes),
+        Ok(upload) => {
+            upload.check_active().and_then(|()| upload.check_epoch(epoch)).err().unwrap_or(error)
         }
-        match self.context.uploads.upload(self.caller.owner, self.id).await {
-            Ok(upload) if cut_off => error.with("persisted_bytes", upload.persisted_bytes),
-            Ok(upload) => upload
-                .check_active()
-                .and_then(|()| upload.check_epoch(self.epoch))
-                .err()
-                .unwrap_or(error),
-            Err(error) => error,
-        }
+        Err(error) => error,
     }
 }

@@ -4,10 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use sluice_domain::Reason;
-use sluice_proto::v1::{
-    CompleteUploadRequest, CreateUploadRequest, SignDownloadUrlRequest, SignUploadPartsRequest,
-    upload,
-};
+use sluice_proto::v1::{CompleteUploadRequest, CreateUploadRequest, upload};
 use sluice_tests::{
     Client, Content, Frames, Server, assert_reason, eventually, fact, in_small_parts, named,
 };
@@ -152,13 +149,8 @@ pub(super) async fn resume_token_invalid(client: &Client) -> Status {
     client.watch_from("not-a-token").await.map(drop).unwrap_err()
 }
 
-/// The first RPC that the server says it does not offer.
+/// An RPC that no server offers.
 pub(super) async fn not_supported(client: &Client) -> Status {
-    let features = client.capabilities().await.unwrap().features.unwrap();
-    if !features.direct_upload {
-        let request = SignUploadPartsRequest::default();
-        return client.uploads.clone().sign_upload_parts(request).await.unwrap_err();
-    }
-    let request = SignDownloadUrlRequest::default();
-    client.files.clone().sign_download_url(request).await.unwrap_err()
+    let unknown = "/sluice.v1.UploadService/NoSuchRpc";
+    client.call_raw(unknown, vec![Bytes::new()], 1).await.unwrap_err()
 }
