@@ -1,6 +1,7 @@
 //! Support for the end-to-end tests: a real server process, a network that can
 //! fail, a client without cleverness, and content that needs no memory.
 
+mod attacker;
 mod authority;
 mod binary;
 mod disk;
@@ -29,6 +30,7 @@ mod content;
 mod seed;
 mod wait;
 
+pub use attacker::{Attacker, END_HEADERS, End, http2_frame, kind, request_headers};
 pub use authority::{Authority, Identity};
 pub use binary::binary;
 pub use client::{Client, Credential, Transport, in_small_parts, named, persisted};

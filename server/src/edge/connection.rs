@@ -47,8 +47,10 @@ const STREAM_WINDOW: u32 = 1024 * 1024;
 /// Receive window of one connection: four streams at full speed.
 const CONNECTION_WINDOW: u32 = 4 * STREAM_WINDOW;
 
-/// Largest HTTP/2 frame: fewer, larger frames cost less time for each byte.
-const MAX_HTTP2_FRAME: u32 = 1024 * 1024;
+/// Largest HTTP/2 frame: fewer, larger frames cost less time for each byte. But
+/// a frame counts as progress only when it is whole, and over a slow link a
+/// larger one would take longer than a stream may be silent.
+const MAX_HTTP2_FRAME: u32 = 256 * 1024;
 
 /// Most that one stream holds for a peer that does not read.
 const MAX_SEND_BUFFER: usize = 1024 * 1024;

@@ -12,6 +12,7 @@ mod edge;
 mod fencing;
 mod files;
 mod grpc_web;
+mod h2spec;
 mod hostile;
 mod kills;
 mod metrics;
