@@ -6,6 +6,8 @@ use sluice_domain::{Error, MAX_FRAME_SIZE, Reason};
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, FieldViolation, StatusExt};
 
+use crate::edge::body::cut_reason;
+
 /// The domain of `google.rpc.ErrorInfo` in every error.
 const DOMAIN: &str = "sluice.v1";
 
@@ -77,12 +79,8 @@ pub(super) fn status(error: Error) -> Status {
 /// and early ends, and OUT_OF_RANGE to messages over the limit.
 /// A stream that was cut off has its reason as the source.
 pub(super) fn unreadable(status: &Status) -> Error {
-    let mut source = std::error::Error::source(status);
-    while let Some(error) = source {
-        if let Some(error) = error.downcast_ref::<Error>() {
-            return error.clone();
-        }
-        source = error.source();
+    if let Some(reason) = cut_reason(status) {
+        return reason;
     }
     match status.code() {
         // The second is what a compressed message grew to.

@@ -19,7 +19,10 @@ use super::{
     disposition::{content_disposition, is_shown},
     refusal::{SHOWN_POLICY, guards, refusal, with_status},
 };
-use crate::service::{Caller, Context, files, reading, signing::link::DownloadGrant};
+use crate::{
+    metrics,
+    service::{Caller, Context, files, reading, signing::link::DownloadGrant},
+};
 
 /// Serves the file, a range of it, or what a condition asks for.
 pub(super) async fn answer(context: &Context, grant: DownloadGrant, request: &Parts) -> Response {
@@ -80,7 +83,9 @@ async fn serve(context: &Context, grant: DownloadGrant, request: &Parts) -> Resu
     if request.method == Method::HEAD {
         return Ok((status, headers, Body::empty()).into_response());
     }
-    let mut chunks = reading::chunks(context.clone(), file, range).map_ok(|chunk| chunk.data);
+    let mut chunks = reading::chunks(context.clone(), file, range)
+        .map_ok(|chunk| chunk.data)
+        .inspect_ok(|data| metrics::content_sent(data.len() as u64));
     // Until the first block is verified, an error can still be told. After that
     // it ends the connection: what arrived is short, and cannot look whole.
     let first = match chunks.next().await {

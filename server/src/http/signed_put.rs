@@ -1,13 +1,14 @@
 //! A part by HTTP PUT.
 
 use axum::{extract::Request, response::IntoResponse, response::Response};
-use futures::StreamExt;
+use futures::{StreamExt, TryStreamExt};
 use http::{HeaderMap, StatusCode, header::CONTENT_LENGTH};
 use sluice_domain::{Error, Reason};
 
 use super::refusal::{refusal, with_status};
 use crate::{
-    edge::body::DrainLimit,
+    edge::body::{DrainLimit, cut_reason},
+    metrics,
     service::{Context, ingest, signing::link::PartGrant},
 };
 
@@ -25,7 +26,9 @@ pub(super) async fn answer(context: &Context, grant: PartGrant, request: Request
         return refusal(Error::invalid_field("content-length", rule));
     }
     let body = request.into_body().into_data_stream();
-    match ingest::put(context, grant, body.map(|piece| piece.map_err(cut))).await {
+    let body = body.map(|piece| piece.map_err(cut));
+    let body = body.inspect_ok(|piece| metrics::content_received(piece.len() as u64));
+    match ingest::put(context, grant, body).await {
         Ok(()) => StatusCode::OK.into_response(),
         Err(error) => refusal(error),
     }
@@ -45,13 +48,8 @@ fn content_length(headers: &HeaderMap) -> Result<u64, Box<Response>> {
 
 /// The body did not come to its end.
 fn cut(error: axum::Error) -> Error {
-    // Bodies around this one may have their own reason, such as the pace.
-    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(&error);
-    while let Some(error) = cause {
-        if let Some(refused) = error.downcast_ref::<Error>() {
-            return refused.clone();
-        }
-        cause = error.source();
+    if let Some(reason) = cut_reason(&error) {
+        return reason;
     }
     tracing::debug!(%error, "the body of a part was cut");
     Error::new(Reason::MalformedMessage, "the body was cut before its end; send it again")

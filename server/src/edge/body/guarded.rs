@@ -29,6 +29,18 @@ impl Cut {
     }
 }
 
+/// The reason for which a body was cut off, where an error comes from that.
+pub fn cut_reason(error: &(dyn std::error::Error + 'static)) -> Option<Error> {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        if let Some(reason) = error.downcast_ref::<Error>() {
+            return Some(reason.clone());
+        }
+        cause = error.source();
+    }
+    None
+}
+
 /// Reads a request's body for as long as it keeps to the limits. What is cut
 /// off ends with a [`sluice_domain::Error`] as its source.
 pub struct GuardedBody {

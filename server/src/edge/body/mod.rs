@@ -8,7 +8,7 @@ mod paced;
 mod rate;
 
 pub use drained::{DrainLimit, DrainedBody};
-pub use guarded::{Cut, GuardedBody};
+pub use guarded::{Cut, GuardedBody, cut_reason};
 pub use held::HeldBody;
 pub use memory::MessageMemory;
 pub use paced::PacedBody;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use prost_reflect::MethodDescriptor;
 use sluice_domain::Reason;
 use sluice_proto::v1::{GetUploadRequest, WriteUploadRequest};
 use sluice_tests::{
@@ -92,7 +93,10 @@ async fn a_request_without_any_message_is_answered() {
 async fn two_messages_where_one_belongs_do_no_harm() {
     let server = Server::start().await;
     let wire = Wire::connect(server.address(), &server.key()).await;
-    for method in methods().into_iter().filter(|method| !method.is_client_streaming()) {
+    // A watch that was asked for well goes on for ever.
+    let ends =
+        |method: &MethodDescriptor| !method.is_client_streaming() && method.name() != "WatchEvents";
+    for method in methods().into_iter().filter(ends) {
         let body = Body::Whole(vec![grpc_frame(0, 0, b""); 3]);
         let status = call(&wire, &path(&method), &[], body).await;
         if status.code() != Code::Ok {

@@ -65,6 +65,9 @@ const NUMBERS: [i64; 20] = [
     i64::MAX,
 ];
 
+/// How many bytes each known upload and file has.
+pub(super) const KNOWN_SIZE: i64 = 3000;
+
 /// What exists on the server, so that some messages get past the first look-up.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Known {
@@ -111,6 +114,9 @@ impl<'a> Generator<'a> {
         if descriptor.name() == "ChecksummedData" && !self.is_hostile() {
             self.fill_frame(&mut message);
         }
+        if descriptor.name() == "DeclaredPart" && !self.is_hostile() {
+            self.fill_part(&mut message);
+        }
         message
     }
 
@@ -119,6 +125,13 @@ impl<'a> Generator<'a> {
         let content = vec![7; self.rng.random_range(0..3000)];
         frame.set_field_by_name("crc32c", Value::U32(Crc32c::of(&content).0));
         frame.set_field_by_name("content", Value::Bytes(content.into()));
+    }
+
+    /// Makes a declared part right: the only one that known uploads have.
+    fn fill_part(&mut self, part: &mut DynamicMessage) {
+        part.set_field_by_name("part_number", Value::I32(1));
+        part.set_field_by_name("size", Value::I64(KNOWN_SIZE));
+        part.set_field_by_name("crc32c", Value::U32(self.rng.random()));
     }
 
     fn field(&mut self, field: &FieldDescriptor, depth: u32) -> Value {
@@ -235,6 +248,7 @@ impl<'a> Generator<'a> {
             | "checksummed_data"
             | "write_offset"
             | "id"
+            | "parts"
             | "preferred_part_size" => 90,
             "page_token" | "expected_checksums" | "final_size" => 10,
             _ => 30,

@@ -16,7 +16,7 @@ use sluice_tests::{
 use tokio::time::timeout;
 use tonic::Status;
 
-use self::generator::{Generator, Known};
+use self::generator::{Generator, KNOWN_SIZE, Known};
 
 /// Calls under way at once.
 const CONCURRENCY: usize = 64;
@@ -92,17 +92,18 @@ async fn hostile_call(
 
 /// A few uploads and files for messages to name.
 async fn some_records(client: &Client, prefix: &str) -> Known {
+    const SIZE: u64 = KNOWN_SIZE as u64;
     let mut known = Known::default();
     for number in 0..10 {
         let name = format!("{prefix}/upload/{number}");
-        let upload = client.create(in_small_parts(&name, 3000)).await.unwrap();
+        let upload = client.create(in_small_parts(&name, SIZE)).await.unwrap();
         if number % 2 == 0 {
-            let frames = Frames::to(&upload).all(&Content::new(number, 3000));
+            let frames = Frames::to(&upload).all(&Content::new(number, SIZE));
             client.write(frames).await.unwrap();
         }
         known.uploads.push(upload.id);
         let name = format!("{prefix}/file/{number}");
-        known.files.push(client.put(&name, &Content::new(number, 3000)).await.unwrap().id);
+        known.files.push(client.put(&name, &Content::new(number, SIZE)).await.unwrap().id);
     }
     known
 }
