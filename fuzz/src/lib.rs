@@ -8,24 +8,28 @@
 mod input;
 mod refusal;
 
+pub mod byte_ranges;
 pub mod digests;
 pub mod frames;
 pub mod grpc_web;
 pub mod names;
 pub mod page_tokens;
 pub mod requests;
+pub mod signed_links;
 
 /// Takes any bytes, and panics when a promise is broken.
 pub type Check = fn(&[u8]);
 
 /// Every target by its name.
 pub const TARGETS: &[(&str, Check)] = &[
+    ("byte_ranges", byte_ranges::check),
     ("digests", digests::check),
     ("frames", frames::check),
     ("grpc_web", grpc_web::check),
     ("names", names::check),
     ("page_tokens", page_tokens::check),
     ("requests", requests::check),
+    ("signed_links", signed_links::check),
 ];
 
 pub use input::chunks;

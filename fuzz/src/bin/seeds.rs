@@ -18,6 +18,11 @@ use sluice_server::{api::fuzzing::PageTokens, ports::FilePosition};
 
 const UPLOAD: &str = "upl_01890a5d-ac96-774b-bcce-b302099a8057";
 const FILE: &str = "file_01890a5d-ac96-774b-bcce-b302099a8057";
+const DOWNLOAD: &str = "files/file_01890a5d-ac96-774b-bcce-b302099a8057\
+                        ?owner=usr_01890a5d-ac96-774b-bcce-b302099a8057&disposition=inline";
+const PART: &str = "uploads/upl_01890a5d-ac96-774b-bcce-b302099a8057/parts/7\
+                    ?owner=usr_01890a5d-ac96-774b-bcce-b302099a8057&epoch=1&size=8388608\
+                    &crc32c=0abcdef0";
 
 fn main() {
     let folder = PathBuf::from(std::env::args_os().nth(1).expect("the corpus folder"));
@@ -54,6 +59,18 @@ fn main() {
         ("prefix", FilePosition::Prefix("a/".into())),
     ] {
         save("page_tokens", name, tokens.file_token(position).as_bytes());
+    }
+    for (name, range) in [
+        ("middle", "bytes=10-19"),
+        ("rest", "bytes=10-"),
+        ("suffix", "bytes=-10"),
+        ("several", "bytes=0-1,5-6"),
+    ] {
+        save("byte_ranges", name, &[&1000_u64.to_le_bytes()[..], range.as_bytes()].concat());
+    }
+    for (name, path) in [("download", DOWNLOAD), ("part", PART)] {
+        let link = format!("/signed/v1/{path}&expires=1780000000&key=abababababababab&signature=");
+        save("signed_links", name, format!("{link}{}", "A".repeat(43)).as_bytes());
     }
     save("digests", "one-frame-a-block", &[0, 0, 0, 16, 0, 0, 0, 16, 0, 0, 0, 16, 0]);
     save("digests", "across-blocks", &[1, 1, 0, 24, 0, 255, 255, 15, 0, 9, 0, 0, 0]);
