@@ -14,14 +14,11 @@ use axum::{
     middleware::Next,
     response::Response,
 };
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 use sluice_domain::{Error, Reason};
 
-use crate::api::status::status;
-
-/// Flag and length, in front of each message.
-const HEADER: usize = 5;
+use crate::{api::status::status, edge::body::MessageProgress};
 
 /// Makes a body that ends in the middle of a message fail.
 pub async fn check(request: Request, next: Next) -> Response {
@@ -31,40 +28,13 @@ pub async fn check(request: Request, next: Next) -> Response {
 /// Follows the gRPC messages of a body.
 pub struct WholeMessages {
     body: Body,
-    header: [u8; HEADER],
-    /// Bytes of the header that have come.
-    header_length: usize,
-    /// Bytes that the message lacks.
-    missing: usize,
+    messages: MessageProgress,
 }
 
 impl WholeMessages {
     /// Follows this body from its first byte on.
     pub fn new(body: Body) -> Self {
-        Self { body, header: [0; HEADER], header_length: 0, missing: 0 }
-    }
-
-    fn take(&mut self, mut bytes: &[u8]) {
-        while bytes.has_remaining() {
-            if self.missing > 0 {
-                let taken = self.missing.min(bytes.len());
-                self.missing -= taken;
-                bytes.advance(taken);
-                continue;
-            }
-            let taken = (HEADER - self.header_length).min(bytes.len());
-            bytes.copy_to_slice(&mut self.header[self.header_length..][..taken]);
-            self.header_length += taken;
-            if self.header_length == HEADER {
-                let [_, length @ ..] = self.header;
-                self.missing = u32::from_be_bytes(length) as usize;
-                self.header_length = 0;
-            }
-        }
-    }
-
-    fn is_whole(&self) -> bool {
-        self.missing == 0 && self.header_length == 0
+        Self { body, messages: MessageProgress::default() }
     }
 }
 
@@ -80,14 +50,14 @@ impl HttpBody for WholeMessages {
         match &frame {
             Some(Ok(frame)) => {
                 if let Some(data) = frame.data_ref() {
-                    self.take(data);
+                    self.messages.follow(data);
                 }
             }
             Some(Err(_)) => {}
-            None if self.is_whole() => {}
+            None if self.messages.begun() == 0 => {}
             None => {
                 // Said once.
-                (self.missing, self.header_length) = (0, 0);
+                self.messages = MessageProgress::default();
                 let cut = Error::new(Reason::MalformedMessage, "it ends before it is whole");
                 return Poll::Ready(Some(Err(axum::Error::new(status(cut)))));
             }
@@ -96,7 +66,7 @@ impl HttpBody for WholeMessages {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.is_whole() && self.body.is_end_stream()
+        self.messages.begun() == 0 && self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {

@@ -4,6 +4,7 @@ mod drained;
 mod guarded;
 mod held;
 mod memory;
+mod messages;
 mod paced;
 mod rate;
 
@@ -11,5 +12,6 @@ pub use drained::{DrainLimit, DrainedBody};
 pub use guarded::{Cut, GuardedBody, cut_reason};
 pub use held::HeldBody;
 pub use memory::MessageMemory;
+pub use messages::MessageProgress;
 pub use paced::PacedBody;
 pub use rate::Pace;
