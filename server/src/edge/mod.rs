@@ -1,8 +1,8 @@
 //! The edge: sockets, and everything that a peer can do to them.
 //!
-//! A connection is taken when there is room ([`accept`]), secured ([`tls`]),
-//! told apart and served with the limits of [`connection`], and watched for
-//! floods and stalls ([`guarded_io`], [`frame_budget`]). What may be asked over
+//! A connection is taken when there is room (`accept`), secured (`tls`),
+//! told apart and served with the limits of `connection`, and watched for
+//! floods and stalls (`guarded_io`, `frame_budget`). What may be asked over
 //! it is none of its business: that is one router.
 
 mod accept;

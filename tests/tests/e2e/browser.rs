@@ -2,7 +2,8 @@
 
 use std::{path::Path, time::Duration};
 
-use sluice_tests::{Server, binary};
+use crate::tls::Files;
+use sluice_tests::{Authority, Server, binary};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpListener,
@@ -53,6 +54,16 @@ async fn pages_upload_files() {
     let origins = format!("[\"{}\"]", page.origin);
     let server = Server::with().setting("SLUICE__SERVER__ALLOWED_ORIGINS", &origins).start().await;
     run_with(&server, "grpc-web.test.mjs", &[("SLUICE_APP_ORIGIN", &page.origin)]).await;
+}
+
+/// Browsers speak HTTP/2 only over TLS.
+#[tokio::test]
+async fn pages_upload_files_over_http2() {
+    let (authority, files) = (Authority::new("one"), Files::new());
+    files.put_server(&authority.server());
+    let server = files.server().start().await;
+    let ca = files.put("ca.pem", &authority.certificate());
+    run_with(&server, "grpc-web.test.mjs", &[("SLUICE_CA_CERT", &ca)]).await;
 }
 
 /// Some other server with a page.

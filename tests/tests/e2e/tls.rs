@@ -9,12 +9,12 @@ use sluice_tests::{
 use tempfile::TempDir;
 
 /// The files that a server and its users need.
-struct Files {
+pub(crate) struct Files {
     folder: TempDir,
 }
 
 impl Files {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { folder: TempDir::with_prefix("sluice-tls-").unwrap() }
     }
 
@@ -22,13 +22,13 @@ impl Files {
         self.folder.path().join(name)
     }
 
-    fn put(&self, name: &str, text: &str) -> String {
+    pub(crate) fn put(&self, name: &str, text: &str) -> String {
         fs::write(self.path(name), text).unwrap();
         argument(&self.path(name))
     }
 
     /// Puts a server's certificate where the server looks for it.
-    fn put_server(&self, identity: &Identity) {
+    pub(crate) fn put_server(&self, identity: &Identity) {
         identity.write_to(&self.path("server.pem"), &self.path("server.key"));
     }
 
@@ -40,7 +40,7 @@ impl Files {
     }
 
     /// A server with the certificate that was put there.
-    fn server(&self) -> sluice_tests::Setup {
+    pub(crate) fn server(&self) -> sluice_tests::Setup {
         let [certificate, key] =
             ["server.pem", "server.key"].map(|name| argument(&self.path(name)));
         Server::with()
@@ -70,6 +70,19 @@ async fn a_file_goes_there_and_back_over_tls() {
         terminal.run(&["download", &name, "-o", &back, "--ca-cert", &ca]).await.assert_code(0);
         assert!(content.is_in(&terminal.path("back")), "other bytes came back");
     }
+}
+
+#[tokio::test]
+async fn silence_instead_of_a_handshake_is_ended() {
+    use tokio::{io::AsyncReadExt, net::TcpStream, time::timeout};
+    let (authority, files) = (Authority::new("one"), Files::new());
+    files.put_server(&authority.server());
+    let server = files.server().start().await;
+    let mut silent = TcpStream::connect(server.address()).await.unwrap();
+    let mut answer = Vec::new();
+    let ended = timeout(Duration::from_secs(10), silent.read_to_end(&mut answer)).await;
+    ended.expect("the connection is ended").ok();
+    assert!(answer.is_empty(), "{answer:?}");
 }
 
 /// Writes content to a command's standard input, or nothing.
