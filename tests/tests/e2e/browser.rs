@@ -66,6 +66,11 @@ async fn pages_upload_files_over_http2() {
     run_with(&server, "grpc-web.test.mjs", &[("SLUICE_CA_CERT", &ca)]).await;
 }
 
+#[tokio::test]
+async fn cut_connections_of_pages_leave_the_right_bytes() {
+    run(&Server::start().await, "cuts.test.mjs").await;
+}
+
 /// Some other server with a page.
 struct Page {
     origin: String,
