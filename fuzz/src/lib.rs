@@ -15,6 +15,7 @@ pub mod grpc_web;
 pub mod names;
 pub mod page_tokens;
 pub mod requests;
+pub mod resume_tokens;
 pub mod signed_links;
 
 /// Takes any bytes, and panics when a promise is broken.
@@ -29,6 +30,7 @@ pub const TARGETS: &[(&str, Check)] = &[
     ("names", names::check),
     ("page_tokens", page_tokens::check),
     ("requests", requests::check),
+    ("resume_tokens", resume_tokens::check),
     ("signed_links", signed_links::check),
 ];
 

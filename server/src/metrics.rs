@@ -106,6 +106,11 @@ fn describe() {
     );
     describe_counter!("sluice_connections_total", Unit::Count, "Connections that were taken.");
     describe_gauge!("sluice_connections_active", Unit::Count, "Connections that are open.");
+    describe_counter!(
+        "sluice_connections_flooded_total",
+        Unit::Count,
+        "Connections that were ended because their peer flooded them with empty frames."
+    );
     describe_gauge!(
         "sluice_message_memory_used_bytes",
         Unit::Bytes,
@@ -127,6 +132,7 @@ fn describe() {
     content_received(0);
     content_sent(0);
     counter!("sluice_parts_persisted_total").increment(0);
+    counter!("sluice_connections_flooded_total").increment(0);
     counter!("sluice_persisted_bytes_total").increment(0);
     for outcome in ["done", "interrupted"] {
         counter!("sluice_sweeps_total", "outcome" => outcome).increment(0);
@@ -180,6 +186,11 @@ impl Drop for Connection {
     fn drop(&mut self) {
         gauge!("sluice_connections_active").decrement(1);
     }
+}
+
+/// A connection is ended because its peer floods it.
+pub fn connection_flooded() {
+    counter!("sluice_connections_flooded_total").increment(1);
 }
 
 /// How much memory messages take that have not arrived whole.

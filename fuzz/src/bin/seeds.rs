@@ -7,14 +7,19 @@
 use std::{fs, path::PathBuf};
 
 use prost::Message;
-use sluice_domain::{FileId, Timestamp};
+use sluice_domain::{AccountId, FileId, Timestamp};
 use sluice_fuzz::frames::framed;
 use sluice_proto::v1::{
     self, ChecksummedData, CompleteUploadRequest, CreateUploadRequest, File, ListFilesRequest,
     ListUploadsRequest, ObjectChecksums, UpdateFileRequest, WriteUploadRequest,
     write_upload_request::FirstMessage,
 };
-use sluice_server::{api::fuzzing::PageTokens, ports::FilePosition};
+use sluice_server::{
+    api::fuzzing::{PageTokens, ResumeTokens},
+    ports::{FeedPosition, FilePosition},
+    service::{Caller, watch::Selection},
+};
+use uuid::Uuid;
 
 const UPLOAD: &str = "upl_01890a5d-ac96-774b-bcce-b302099a8057";
 const FILE: &str = "file_01890a5d-ac96-774b-bcce-b302099a8057";
@@ -59,6 +64,11 @@ fn main() {
         ("prefix", FilePosition::Prefix("a/".into())),
     ] {
         save("page_tokens", name, tokens.file_token(position).as_bytes());
+    }
+    let caller = Caller { owner: AccountId::from_uuid(Uuid::from_u128(1)) };
+    let tokens = ResumeTokens::of(caller, &Selection::default());
+    for (name, place) in [("beginning", vec![]), ("change", vec![1; 16])] {
+        save("resume_tokens", name, tokens.token(&FeedPosition::from_bytes(place)).as_bytes());
     }
     for (name, range) in [
         ("middle", "bytes=10-19"),

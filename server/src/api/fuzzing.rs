@@ -13,14 +13,16 @@ use super::{
         file::{self, Position},
         upload,
     },
-    page_token,
+    page_token, resume_token,
 };
 use crate::{
-    ports::{FileChange, FilePosition, FileQuery},
+    ports::{FeedPosition, FileChange, FilePosition, FileQuery},
     service::{
+        Caller,
         completion::CompleteUpload,
         ingest::{Target, WriteMessage},
         uploads::CreateUpload,
+        watch::Selection,
     },
 };
 
@@ -95,5 +97,25 @@ impl PageTokens {
     /// The position of a token among files.
     pub fn file_position(&self, token: &str) -> Result<Option<FilePosition>> {
         Ok(self.0.position::<Position>(token)?.map(FilePosition::from))
+    }
+}
+
+/// The resume tokens of one caller's watch.
+pub struct ResumeTokens(resume_token::ResumeTokens);
+
+impl ResumeTokens {
+    /// Of a watch of this selection.
+    pub fn of(caller: Caller, selection: &Selection) -> Self {
+        Self(resume_token::ResumeTokens::of(caller, selection))
+    }
+
+    /// The token of a place.
+    pub fn token(&self, position: &FeedPosition) -> String {
+        self.0.token(position)
+    }
+
+    /// The place of a token.
+    pub fn position(&self, token: &str) -> Result<Option<FeedPosition>> {
+        self.0.position(token)
     }
 }

@@ -13,6 +13,7 @@ use tokio::{
 };
 
 use super::frame_budget::FrameBudget;
+use crate::metrics;
 
 /// How long a write may wait for a peer that takes nothing.
 const WRITE_STALL: Duration = Duration::from_secs(60);
@@ -94,7 +95,9 @@ impl<T: AsyncRead + Unpin> AsyncRead for GuardedIo<T> {
         }
         let Some(budget) = &mut this.budget else { return Poll::Ready(Ok(())) };
         if let Some(wanted) = budget.take(&buffer.filled()[before..]) {
-            tracing::warn!("a peer floods its connection with empty frames; closing it");
+            // Counted rather than warned of: a flood must not flood the log.
+            metrics::connection_flooded();
+            tracing::debug!("a peer floods its connection with empty frames; closing it");
             buffer.set_filled(before + wanted);
             this.poison = Some(0);
             if wanted == 0 {
