@@ -1,0 +1,65 @@
+//! What the caller wants measured.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum, value_parser};
+
+/// Bytes in a mebibyte.
+pub(crate) const MIB: u64 = 1024 * 1024;
+
+/// What to measure, and how often.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Choices {
+    /// What to measure; may be repeated [default: all]
+    #[arg(long = "section", value_name = "SECTION")]
+    sections: Vec<Section>,
+    /// Rounds; the tables show medians
+    #[arg(long, default_value_t = 5, value_parser = value_parser!(u32).range(1..))]
+    pub(crate) rounds: u32,
+    /// Size of the large file, in MiB
+    #[arg(long, default_value_t = 1024, value_parser = value_parser!(u64).range(1..))]
+    size: u64,
+    /// Files of 4 KiB in each round; of larger files there are fewer
+    #[arg(long, default_value_t = 2000, value_parser = value_parser!(u32).range(1..))]
+    pub(crate) small_files: u32,
+    /// Seed of the order of rows [default: a random one]
+    #[arg(long)]
+    pub(crate) seed: Option<u64>,
+    /// Folder on the disk to measure [default: the folder of temporary files]
+    #[arg(long, env = "SLUICE_BENCH_DIR")]
+    pub(crate) folder: Option<PathBuf>,
+    /// The sluice binary [default: the one beside this program]
+    #[arg(long, env = "SLUICE_BIN")]
+    pub(crate) sluice: Option<PathBuf>,
+    /// Write every single number to this file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) json: Option<PathBuf>,
+}
+
+/// A part of the measurements that makes sense alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Section {
+    /// What decides about a change: durable uploads of one file in one and in
+    /// four streams, files of 4 KiB, and their limits
+    Core,
+    /// One large file
+    File,
+    /// Many files of 4 KiB, 64 KiB, 1 MiB and 8 MiB
+    Small,
+}
+
+impl Choices {
+    /// The sections to measure, each once.
+    pub(crate) fn sections(&self) -> Vec<Section> {
+        let mut sections = self.sections.clone();
+        if sections.is_empty() {
+            sections.extend([Section::File, Section::Small]);
+        }
+        sections
+    }
+
+    /// Bytes of the large file.
+    pub(crate) fn size(&self) -> u64 {
+        self.size * MIB
+    }
+}
