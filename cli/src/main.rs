@@ -2,6 +2,9 @@
 
 mod command;
 
+mod confirmation;
+mod display;
+mod event;
 mod local_file;
 mod progress;
 mod remote;
@@ -37,7 +40,7 @@ struct Arguments {
 }
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments = Arguments::try_parse().unwrap_or_else(|refused| refuse(&refused));
     let runtime = match Runtime::new() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -45,16 +48,37 @@ fn main() -> ExitCode {
             return Exit::Other.into();
         }
     };
+    let display = arguments.command.display().cloned();
+    if let Some(display) = &display {
+        display.apply();
+    }
     let done = runtime.block_on(arguments.command.run());
     // Somebody may still wait for a key to be pressed on standard input.
     runtime.shutdown_background();
     match done {
         Ok(exit) => exit.into(),
         Err(failure) => {
+            if display.is_some_and(|display| display.json) {
+                event::print_error(&failure);
+            }
             terminal::failure(&failure);
             failure.exit.into()
         }
     }
+}
+
+/// Ends the process because of a command line that is not understood, or one
+/// that asks for help. Without arguments it is not known that programs listen,
+/// but for the word.
+fn refuse(refused: &clap::Error) -> ! {
+    let for_programs = std::env::args_os().skip(1).take_while(|word| word != "--");
+    if refused.use_stderr() && for_programs.into_iter().any(|word| word == "--json") {
+        let text = refused.render().to_string();
+        let lines = text.lines().map(str::trim).take_while(|line| !line.is_empty());
+        let message = lines.collect::<Vec<_>>().join(" ");
+        event::print_error(&Failure::usage(message.trim_start_matches("error: ")));
+    }
+    refused.exit()
 }
 
 #[cfg(test)]

@@ -1,12 +1,12 @@
 //! What became of each file, and of all together: events for programs on
 //! standard output, one line for people on standard error.
 
-use std::{io::Write, time::Duration};
+use std::time::Duration;
 
 use serde::Serialize;
 use sluice_sdk::{File, Statistics};
 
-use crate::{exit::Exit, failure::Failure, terminal, units};
+use crate::{event::print_json, exit::Exit, failure::Failure, terminal, units};
 
 /// Less than this has no speed worth telling.
 const RATE_FROM: u64 = 1024 * 1024;
@@ -46,6 +46,16 @@ pub(crate) enum Event<'a> {
     },
     /// The last line.
     Summary(&'a Totals),
+}
+
+impl<'a> Event<'a> {
+    pub(crate) fn failed(name: &'a str, failure: &'a Failure) -> Self {
+        Self::Failed { name, message: &failure.message, code: failure.exit as u8 }
+    }
+
+    pub(crate) fn print(&self) -> Result<(), Failure> {
+        print_json(self)
+    }
 }
 
 /// A file that went over the network.
@@ -150,8 +160,7 @@ impl Summary {
     pub(crate) fn failed(&mut self, name: &str, failure: &Failure) -> Result<(), Failure> {
         self.totals.failed += 1;
         self.failures.push(failure.exit);
-        let code = failure.exit as u8;
-        self.event(&Event::Failed { name, message: &failure.message, code })
+        self.event(&Event::failed(name, failure))
     }
 
     /// Tells about all files and answers how the process ends.
@@ -169,7 +178,7 @@ impl Summary {
     }
 
     fn event(&self, event: &Event<'_>) -> Result<(), Failure> {
-        if self.json { print_json(event) } else { Ok(()) }
+        if self.json { event.print() } else { Ok(()) }
     }
 
     /// Whether an error message has said all there is.
@@ -213,14 +222,6 @@ impl Summary {
         }
         line
     }
-}
-
-/// Prints one line for programs.
-pub(crate) fn print_json(value: &impl Serialize) -> Result<(), Failure> {
-    let mut output = std::io::stdout().lock();
-    serde_json::to_writer(&mut output, value).map_err(std::io::Error::from)?;
-    writeln!(output)?;
-    Ok(())
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! What people read: messages on standard error, with colours where they help.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use anstyle::{AnsiColor, Style};
 
 use crate::failure::Failure;
@@ -8,8 +10,16 @@ const ERROR: Style = AnsiColor::Red.on_default().bold();
 const WARNING: Style = AnsiColor::Yellow.on_default().bold();
 const HINT: Style = AnsiColor::Cyan.on_default().bold();
 
+/// Whether only results and errors are printed.
+static QUIET: AtomicBool = AtomicBool::new(false);
+
 /// How folders look in lists.
 pub(crate) const FOLDER: Style = AnsiColor::Blue.on_default().bold();
+
+/// With `--quiet`, notes and warnings are not printed.
+pub(crate) fn set_quiet(quiet: bool) {
+    QUIET.store(quiet, Ordering::Relaxed);
+}
 
 /// Prints what went wrong and what to do next.
 pub(crate) fn failure(failure: &Failure) {
@@ -24,10 +34,15 @@ pub(crate) fn failure(failure: &Failure) {
 
 /// Prints what is odd but stops nothing.
 pub(crate) fn warning(message: &str) {
+    if QUIET.load(Ordering::Relaxed) {
+        return;
+    }
     anstream::eprintln!("{WARNING}warning:{WARNING:#} {message}");
 }
 
 /// Prints what is good to know.
 pub(crate) fn note(message: &str) {
-    anstream::eprintln!("{message}");
+    if !QUIET.load(Ordering::Relaxed) {
+        anstream::eprintln!("{message}");
+    }
 }

@@ -5,7 +5,10 @@ use std::io::{self, Write};
 use clap::Args;
 use sluice_sdk::{Client, File};
 
-use crate::{exit::Exit, failure::Failure, remote::RemoteArguments, remote_file::resolve};
+use crate::{
+    display::DisplayArguments, exit::Exit, failure::Failure, remote::RemoteArguments,
+    remote_file::resolve,
+};
 
 #[derive(Debug, Args)]
 pub(crate) struct CatArguments {
@@ -19,11 +22,18 @@ pub(crate) struct CatArguments {
     #[arg(long, value_name = "BYTES")]
     length: Option<u64>,
     #[command(flatten)]
+    pub(super) display: DisplayArguments,
+    #[command(flatten)]
     remote: RemoteArguments,
 }
 
 impl CatArguments {
     pub(crate) async fn run(self) -> Result<Exit, Failure> {
+        if self.display.json {
+            return Err(Failure::usage(
+                "what cat writes is the file itself: it goes not with --json",
+            ));
+        }
         let client = self.remote.connect().await?;
         let file = resolve(&client, &self.file).await?;
         let end = self.length.map_or(u64::MAX, |length| self.offset.saturating_add(length));

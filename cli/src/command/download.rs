@@ -11,11 +11,12 @@ use sluice_sdk::{CancellationToken, Client, DownloadOptions, Downloaded, File, K
 
 use super::{cat::write_to_output, remove::files_in};
 use crate::{
+    display::DisplayArguments,
     exit::Exit,
     failure::Failure,
     interrupt,
     local_file::has_content_of,
-    progress::{Board, ProgressMode},
+    progress::Board,
     remote::RemoteArguments,
     remote_file::resolve,
     summary::{Event, Summary, Transferred},
@@ -36,15 +37,8 @@ pub(crate) struct DownloadArguments {
     /// Download folders with everything in them
     #[arg(short, long)]
     recursive: bool,
-    /// Print one JSON object for each event
-    #[arg(long)]
-    json: bool,
-    /// Print nothing but errors
-    #[arg(short, long)]
-    quiet: bool,
-    /// How to show progress: auto is bars on a terminal and plain lines elsewhere
-    #[arg(long, value_name = "LOOK", default_value = "auto")]
-    progress: ProgressMode,
+    #[command(flatten)]
+    pub(super) display: DisplayArguments,
     #[command(flatten)]
     remote: RemoteArguments,
 }
@@ -68,7 +62,7 @@ impl DownloadArguments {
         if self.output.as_deref() == Some(Path::new("-")) {
             return self.to_standard_output(&client).await;
         }
-        let mut summary = Summary::new("downloaded", self.json, self.quiet);
+        let mut summary = Summary::new("downloaded", self.display.json, self.display.quiet);
         let mut items = Vec::new();
         for name in &self.files {
             match self.items(&client, name).await {
@@ -82,8 +76,7 @@ impl DownloadArguments {
         }
 
         let sizes: Vec<_> = items.iter().map(|item| Some(item.file.size.cast_unsigned())).collect();
-        let mode = if self.quiet { ProgressMode::None } else { self.progress };
-        let board = Arc::new(Board::new(mode, &sizes));
+        let board = Arc::new(Board::new(self.display.progress(), &sizes));
         let interrupted = interrupt::token();
         let stop = interrupted.child_token();
         let downloads = stream::iter(&items)
@@ -115,7 +108,7 @@ impl DownloadArguments {
         let [name] = &self.files[..] else {
             return Err(Failure::usage("only one file can go to standard output"));
         };
-        if self.recursive || self.json {
+        if self.recursive || self.display.json {
             return Err(Failure::usage("-o - goes neither with -r nor with --json"));
         }
         let file = resolve(client, name).await?;

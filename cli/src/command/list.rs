@@ -8,11 +8,12 @@ use serde::Serialize;
 use sluice_sdk::{Client, Entry, File, ListQuery};
 
 use crate::{
+    display::DisplayArguments,
+    event::print_event,
     exit::Exit,
     failure::Failure,
     remote::RemoteArguments,
     remote_file::{FileView, folder_prefix},
-    summary::print_json,
     terminal::{self, FOLDER},
     units,
 };
@@ -28,9 +29,8 @@ pub(crate) struct ListArguments {
     /// Also what is in folders, however deep
     #[arg(short, long)]
     recursive: bool,
-    /// Print one JSON object for each entry
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    pub(super) display: DisplayArguments,
     #[command(flatten)]
     remote: RemoteArguments,
 }
@@ -64,7 +64,7 @@ impl ListArguments {
             let message = format!("there is no file or folder {}", self.folder);
             return Err(Failure::new(Exit::NotFound, message));
         }
-        if !self.json {
+        if !self.display.json {
             terminal::note("no files yet: `sluice upload FILE` brings one here");
         }
         Ok(Exit::Success)
@@ -79,10 +79,10 @@ impl ListArguments {
 
     /// Prints an entry of a folder without the folder's name.
     fn print(&self, entry: &Entry, folder: &str) -> Result<(), Failure> {
-        if self.json {
+        if self.display.json {
             return match entry {
-                Entry::File(file) => print_json(&FileView::from(file)),
-                Entry::Prefix(prefix) => print_json(&FolderView { prefix }),
+                Entry::File(file) => print_event("file", &FileView::from(file)),
+                Entry::Prefix(prefix) => print_event("folder", &FolderView { prefix }),
             };
         }
         let name = entry.name();

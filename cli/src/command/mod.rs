@@ -17,7 +17,7 @@ mod watch;
 
 use clap::Subcommand;
 
-use crate::{exit::Exit, failure::Failure};
+use crate::{display::DisplayArguments, exit::Exit, failure::Failure};
 
 /// What to do.
 #[derive(Debug, Subcommand)]
@@ -50,6 +50,24 @@ pub(crate) enum Command {
 }
 
 impl Command {
+    /// What the command prints, and how; none if it only prints text.
+    pub(crate) fn display(&self) -> Option<&DisplayArguments> {
+        match self {
+            #[cfg(feature = "serve")]
+            Self::Serve(_) => None,
+            Self::Upload(arguments) => Some(&arguments.display),
+            Self::Download(arguments) => Some(&arguments.display),
+            Self::Ls(arguments) => Some(&arguments.display),
+            Self::Stat(arguments) => Some(&arguments.display),
+            Self::Cat(arguments) => Some(&arguments.display),
+            Self::Sign(arguments) => Some(&arguments.display),
+            Self::Mv(arguments) => Some(&arguments.display),
+            Self::Rm(arguments) => Some(&arguments.display),
+            Self::Uploads(arguments) => Some(arguments.display()),
+            Self::Watch(arguments) => Some(&arguments.display),
+        }
+    }
+
     pub(crate) async fn run(self) -> Result<Exit, Failure> {
         match self {
             #[cfg(feature = "serve")]

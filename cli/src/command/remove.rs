@@ -7,6 +7,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use sluice_sdk::{Client, Entry, File, ListQuery};
 
 use crate::{
+    display::DisplayArguments,
     exit::Exit,
     failure::Failure,
     remote::RemoteArguments,
@@ -29,12 +30,8 @@ pub(crate) struct RemoveArguments {
     /// Only show what would be deleted
     #[arg(long)]
     dry_run: bool,
-    /// Print one JSON object for each event
-    #[arg(long)]
-    json: bool,
-    /// Print nothing but errors
-    #[arg(short, long)]
-    quiet: bool,
+    #[command(flatten)]
+    pub(super) display: DisplayArguments,
     #[command(flatten)]
     remote: RemoteArguments,
 }
@@ -44,7 +41,7 @@ impl RemoveArguments {
         let started = Instant::now();
         let client = self.remote.connect().await?;
         let verb = if self.dry_run { "would remove" } else { "removed" };
-        let mut summary = Summary::new(verb, self.json, self.quiet);
+        let mut summary = Summary::new(verb, self.display.json, self.display.quiet);
         for name in &self.files {
             match self.remove(&client, name, &mut summary).await {
                 Ok(()) => {}
@@ -78,7 +75,7 @@ impl RemoveArguments {
         });
         let mut removals = removals.buffer_unordered(PARALLEL);
         while let Some(file) = removals.try_next().await? {
-            if self.dry_run && !self.quiet && !self.json {
+            if self.dry_run && !self.display.quiet && !self.display.json {
                 terminal::note(&file.name);
             }
             summary.removed(&file)?;

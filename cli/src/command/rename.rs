@@ -4,11 +4,12 @@ use clap::Args;
 use sluice_sdk::FileChange;
 
 use crate::{
+    display::DisplayArguments,
+    event::print_event,
     exit::Exit,
     failure::Failure,
     remote::RemoteArguments,
     remote_file::{FileView, resolve},
-    summary::print_json,
     terminal,
 };
 
@@ -20,12 +21,8 @@ pub(crate) struct RenameArguments {
     /// Its new name; with a / at the end, the folder to move it to
     #[arg(value_name = "NEW NAME")]
     new_name: String,
-    /// Print the file as JSON
-    #[arg(long)]
-    json: bool,
-    /// Print nothing
-    #[arg(short, long)]
-    quiet: bool,
+    #[command(flatten)]
+    pub(super) display: DisplayArguments,
     #[command(flatten)]
     remote: RemoteArguments,
 }
@@ -47,9 +44,9 @@ impl RenameArguments {
             // The hint for uploads names options that this command lacks.
             Failure { hint: None, ..failure }
         })?;
-        if self.json {
-            print_json(&FileView::from(&renamed))?;
-        } else if !self.quiet {
+        if self.display.json {
+            print_event("file", &FileView::from(&renamed))?;
+        } else if !self.display.quiet {
             terminal::note(&format!("{} is now {}", file.name, renamed.name));
         }
         Ok(Exit::Success)

@@ -10,8 +10,8 @@ use serde::Serialize;
 use sluice_sdk::LinkOptions;
 
 use crate::{
-    exit::Exit, failure::Failure, remote::RemoteArguments, remote_file::resolve,
-    summary::print_json, units,
+    display::DisplayArguments, event::print_event, exit::Exit, failure::Failure,
+    remote::RemoteArguments, remote_file::resolve, units,
 };
 
 #[derive(Debug, Args)]
@@ -25,9 +25,8 @@ pub(crate) struct SignArguments {
     /// Let browsers show the file instead of saving it, where that is harmless
     #[arg(long)]
     inline: bool,
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    pub(super) display: DisplayArguments,
     #[command(flatten)]
     remote: RemoteArguments,
 }
@@ -49,13 +48,14 @@ impl SignArguments {
         let options = if self.inline { options.inline() } else { options };
         let signed = client.sign_download_url(&file.id, options).await;
         let link = signed.map_err(|error| Failure::from(error).about(&file.name))?;
-        if self.json {
-            print_json(&LinkView {
+        if self.display.json {
+            let view = LinkView {
                 name: &file.name,
                 file_id: &file.id,
                 url: &link.url,
                 expire_time: timestamp(link.expire_time),
-            })?;
+            };
+            print_event("link", &view)?;
         } else {
             writeln!(std::io::stdout().lock(), "{}", link.url)?;
         }

@@ -5,11 +5,12 @@ use std::io::Write;
 use clap::Args;
 
 use crate::{
+    display::DisplayArguments,
+    event::print_event,
     exit::Exit,
     failure::Failure,
     remote::RemoteArguments,
     remote_file::{FileView, resolve},
-    summary::print_json,
 };
 
 #[derive(Debug, Args)]
@@ -17,9 +18,8 @@ pub(crate) struct StatArguments {
     /// Name or id of the file
     #[arg(value_name = "NAME|ID")]
     file: String,
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    pub(super) display: DisplayArguments,
     #[command(flatten)]
     remote: RemoteArguments,
 }
@@ -29,8 +29,8 @@ impl StatArguments {
         let client = self.remote.connect().await?;
         let file = resolve(&client, &self.file).await?;
         let view = FileView::from(&file);
-        if self.json {
-            print_json(&view)?;
+        if self.display.json {
+            print_event("file", &view)?;
         } else {
             let mut output = std::io::stdout().lock();
             for (name, value) in view.lines() {

@@ -8,8 +8,8 @@ use sluice_domain::{FileId, UploadId};
 use sluice_sdk::{Event, WatchQuery};
 
 use crate::{
-    exit::Exit, failure::Failure, interrupt, remote::RemoteArguments, remote_file::FileView,
-    remote_upload::UploadView, summary::print_json, terminal,
+    display::DisplayArguments, event::print_json, exit::Exit, failure::Failure, interrupt,
+    remote::RemoteArguments, remote_file::FileView, remote_upload::UploadView, terminal,
 };
 
 #[derive(Debug, Args)]
@@ -17,9 +17,8 @@ pub(crate) struct WatchArguments {
     /// Ids of uploads and files; everything unless given
     #[arg(value_name = "ID")]
     ids: Vec<String>,
-    /// Print one JSON object for each event
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    pub(super) display: DisplayArguments,
     #[command(flatten)]
     remote: RemoteArguments,
 }
@@ -51,7 +50,7 @@ impl WatchArguments {
                 snapshots += 1;
             }
             match EventView::of(&event) {
-                Some(view) if self.json => print_json(&view)?,
+                Some(view) if self.display.json => print_json(&view)?,
                 Some(EventView::SnapshotBegin) if snapshots > 1 => {
                     terminal::note("something was missed; how it is now:");
                 }

@@ -18,10 +18,11 @@ use self::{
     transfer::{Outcome, Uploader},
 };
 use crate::{
+    display::DisplayArguments,
     exit::Exit,
     failure::Failure,
     interrupt,
-    progress::{Board, ProgressMode},
+    progress::Board,
     remote::{DEFAULT_STREAMS, RemoteArguments},
     summary::{Event, Summary, Transferred},
     terminal, units,
@@ -66,15 +67,8 @@ pub(crate) struct UploadArguments {
     /// Begin anew and keep no record to go on from
     #[arg(long)]
     no_resume: bool,
-    /// Print one JSON object for each event
-    #[arg(long)]
-    json: bool,
-    /// Print nothing but errors
-    #[arg(short, long)]
-    quiet: bool,
-    /// How to show progress: auto is bars on a terminal and plain lines elsewhere
-    #[arg(long, value_name = "LOOK", default_value = "auto")]
-    progress: ProgressMode,
+    #[command(flatten)]
+    pub(super) display: DisplayArguments,
     #[command(flatten)]
     remote: RemoteArguments,
 }
@@ -93,7 +87,7 @@ impl UploadArguments {
         let Collected { items, problems } = collect::collect(&self.paths, naming, self.recursive)?;
         let client = self.remote.connect_for(self.streams.max(DEFAULT_STREAMS)).await?;
         let sizes: Vec<_> = items.iter().map(collect::Item::size).collect();
-        let board = Arc::new(Board::new(self.progress_mode(), &sizes));
+        let board = Arc::new(Board::new(self.display.progress(), &sizes));
         let interrupted = interrupt::token();
         let stop = interrupted.child_token();
         let uploader = Uploader {
@@ -105,7 +99,7 @@ impl UploadArguments {
             room: Semaphore::new(MEBIBYTES_IN_FLIGHT),
         };
 
-        let mut summary = Summary::new("uploaded", self.json, self.quiet);
+        let mut summary = Summary::new("uploaded", self.display.json, self.display.quiet);
         for (name, problem) in &problems {
             board.print(|| terminal::failure(problem));
             summary.failed(name, problem)?;
@@ -131,13 +125,6 @@ impl UploadArguments {
         }
         board.finish();
         summary.finish(board.elapsed(), interrupted.is_cancelled())
-    }
-
-    fn progress_mode(&self) -> ProgressMode {
-        match self.progress {
-            _ if self.quiet => ProgressMode::None,
-            mode => mode,
-        }
     }
 
     fn journal(&self) -> Option<Journal> {

@@ -267,13 +267,13 @@ impl Uploader<'_> {
             name: item.name.clone(),
             size: item.size().unwrap_or(0),
             row: row.clone(),
-            board: (!self.arguments.quiet).then(|| self.board.clone()),
+            board: (!self.arguments.display.quiet).then(|| self.board.clone()),
             record: entry.map(|entry| (entry.clone(), terms.clone(), request_id.to_owned())),
         }
     }
 
     fn tell(&self, print: impl FnOnce()) {
-        if !self.arguments.quiet {
+        if !self.arguments.display.quiet {
             self.board.print(print);
         }
     }

@@ -9,8 +9,8 @@ use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget};
 use sluice_sdk::{Client, Event, Upload, WatchQuery, v1::upload::State};
 
 use crate::{
-    exit::Exit, failure::Failure, interrupt, progress::file_bar, remote_upload::UploadView,
-    summary::print_json, terminal,
+    event::print_event, exit::Exit, failure::Failure, interrupt, progress::file_bar,
+    remote_upload::UploadView, terminal,
 };
 
 /// Shows uploads until Ctrl-C: one object for each change for programs, bars
@@ -38,7 +38,7 @@ pub(super) async fn show(client: &Client, json: bool) -> Result<Exit, Failure> {
                 empty = false;
                 match bars {
                     Some(bars) => bars.update(&upload)?,
-                    None if json => print_json(&UploadView::from(&*upload))?,
+                    None if json => print_event("upload", &UploadView::from(&*upload))?,
                     None => writeln!(io::stdout().lock(), "{}", UploadView::from(&*upload).line())?,
                 }
             }
