@@ -4,10 +4,12 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use sluice_domain::Reason;
+use sluice_proto::v1::ReadFileRequest;
 use sluice_tests::{
-    Content, Frames, MIB, Server, assert_reason, eventually, in_small_parts, named,
+    Client, Content, Frames, MIB, Server, assert_reason, eventually, in_small_parts, named,
 };
 use tokio::time::Instant;
+use tonic::Status;
 
 #[tokio::test]
 async fn streams_beyond_the_limit_are_refused_at_once_and_a_place_is_free_again_later() {
@@ -66,4 +68,26 @@ async fn a_caller_who_vanishes_gives_the_place_back() {
         let free = async || client.write(Frames::to(&upload)).await.is_ok();
         eventually("a place is free", Duration::from_secs(10), free).await;
     }
+}
+
+#[tokio::test]
+async fn a_reader_holds_its_place_until_it_has_read_everything() {
+    let server = Server::with().setting("SLUICE__LIMITS__MAX_STREAMS", "2").start().await;
+    let client = server.client();
+    let content = Content::new(3, 32 * MIB);
+    let file = client.put("read", &content).await.unwrap();
+    let read = async |client: &Client| {
+        let request = ReadFileRequest { file_id: file.id.clone(), ..Default::default() };
+        let mut reader = client.files.clone().read_file(request).await?.into_inner();
+        // More is there than the connection takes at once.
+        assert!(reader.message().await?.is_some());
+        Ok::<_, Status>(reader)
+    };
+    let (one, two, three) = (server.client(), server.client(), server.client());
+    let mut readers = [read(&one).await.unwrap(), read(&two).await.unwrap()];
+    assert_reason(read(&three).await.map(drop), Reason::Overloaded);
+
+    while readers[0].message().await.unwrap().is_some() {}
+    let free = async || read(&three).await.is_ok();
+    eventually("a place is free", Duration::from_secs(10), free).await;
 }
