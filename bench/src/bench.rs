@@ -9,16 +9,18 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use tempfile::TempDir;
 
-use crate::choices::Choices;
+use crate::{choices::Choices, peers::Peers};
 
 /// The place of the measurements; everything in it is removed at the end.
 pub(crate) struct Bench {
     folder: TempDir,
     sluice: PathBuf,
+    /// None: they are left out.
+    peers: Option<Peers>,
 }
 
 impl Bench {
-    /// Makes the folder.
+    /// Makes the folder, and installs what is missing.
     pub(crate) fn new(choices: &Choices) -> Result<Self> {
         let base = choices.folder.clone().unwrap_or_else(std::env::temp_dir);
         let folder = TempDir::with_prefix_in("sluice-bench-", &base)
@@ -32,7 +34,13 @@ impl Bench {
             "there is no sluice binary at {}; build it with make build",
             sluice.display()
         );
-        Ok(Self { folder, sluice })
+        let peers = choices.with_peers().then(Peers::install).transpose()?;
+        Ok(Self { folder, sluice, peers })
+    }
+
+    /// Other upload servers, if they are measured.
+    pub(crate) fn peers(&self) -> Option<&Peers> {
+        self.peers.as_ref()
     }
 
     /// The sluice binary.

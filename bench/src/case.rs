@@ -10,10 +10,18 @@ use crate::bench::Bench;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Group {
+    /// Bytes that nobody keeps.
+    Transport,
     /// One large file.
     File,
+    /// Files of several sizes, by one client.
+    Sizes,
+    /// Several clients.
+    Clients,
     /// Many small files.
     Small,
+    /// Broken connections and killed clients.
+    Cuts,
 }
 
 /// A column.
@@ -22,14 +30,22 @@ pub(crate) enum Group {
 pub(crate) enum Metric {
     /// MiB each second, until the answer.
     Throughput,
+    /// MiB each second, until the answer and a sync of the disk after it.
+    Synced,
     /// Files each second, until the last answer.
     Files,
+    /// Time of the call that completes the upload, in milliseconds.
+    Completion,
     /// CPU seconds of the server for each GiB.
     ServerCpu,
     /// CPU seconds of the client for each GiB.
     ClientCpu,
     /// The most memory that the server has had, in MiB.
     ServerMemory,
+    /// MiB that were sent again after all connections were cut.
+    AfterCut,
+    /// MiB that were sent again after the client was killed and started anew.
+    AfterKill,
 }
 
 /// What one measurement of a row has found.
@@ -65,8 +81,12 @@ impl Group {
     /// The table's heading.
     pub(crate) fn title(self) -> &'static str {
         match self {
+            Self::Transport => "Sent, and not stored",
             Self::File => "One large file",
-            Self::Small => "Many files at a time, each an upload of its own",
+            Self::Sizes => "Work that grows: larger files",
+            Self::Clients => "Work that grows: more clients",
+            Self::Small => "Many files, each an upload of its own",
+            Self::Cuts => "Sent twice, when half was sent",
         }
     }
 }
@@ -76,15 +96,19 @@ impl Metric {
     pub(crate) fn title(self) -> &'static str {
         match self {
             Self::Throughput => "MiB/s",
+            Self::Synced => "MiB/s with sync",
             Self::Files => "files/s",
+            Self::Completion => "completion, ms",
             Self::ServerCpu => "server CPU, s/GiB",
             Self::ClientCpu => "client CPU, s/GiB",
             Self::ServerMemory => "server's peak, MiB",
+            Self::AfterCut => "connections cut, MiB",
+            Self::AfterKill => "client killed, MiB",
         }
     }
 
     /// Whether it is what the row is about: then its range is shown too.
     pub(crate) fn is_main(self) -> bool {
-        matches!(self, Self::Throughput | Self::Files)
+        matches!(self, Self::Throughput | Self::Files | Self::Completion)
     }
 }

@@ -12,6 +12,7 @@ mod rounds;
 mod rows;
 
 mod limits;
+mod peers;
 mod process;
 mod sluice;
 mod usage;
@@ -19,12 +20,12 @@ mod usage;
 mod report;
 mod results;
 
-use std::path::PathBuf;
+use std::{path::PathBuf, process::ExitCode};
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use clap::{Parser, Subcommand};
 
-use crate::{choices::Choices, limits::tcp, report::Report, results::Results};
+use crate::{choices::Choices, limits::tcp, report::Report, results::Results, sluice::discarding};
 
 /// Measure Sluice beside the limits of this machine and other upload servers.
 #[derive(Debug, Parser)]
@@ -43,6 +44,9 @@ enum Command {
         /// What --json wrote; several files make one report
         #[arg(required = true)]
         results: Vec<PathBuf>,
+        /// Draw the medians into this file, as SVG
+        #[arg(long, value_name = "FILE")]
+        plot: Option<PathBuf>,
     },
     /// A server to measure against, as a process of its own
     #[command(subcommand, hide = true)]
@@ -53,17 +57,32 @@ enum Command {
 enum Serve {
     /// Reads and answers; with FILE it writes and syncs what it has read before that
     Tcp { file: Option<PathBuf> },
+    /// Sluice, with records in this folder and bytes nowhere
+    Discarding { data: PathBuf },
 }
 
 #[tokio::main]
-async fn main() -> Result<()> {
-    let arguments = Arguments::parse();
+async fn main() -> ExitCode {
+    match run(Arguments::parse()).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("sluice-bench: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(arguments: Arguments) -> Result<()> {
     match arguments.command {
-        None => rounds::run(arguments.choices).await,
-        Some(Command::Report { results }) => {
-            println!("{}", Report::of(Results::load(&results)?));
-            Ok(())
+        // Whatever runs ends, and whatever was made is removed, also then.
+        None => tokio::select! {
+            done = rounds::run(arguments.choices) => done,
+            _ = tokio::signal::ctrl_c() => bail!("interrupted"),
+        },
+        Some(Command::Report { results, plot }) => {
+            Report::of(Results::load(&results)?).show(plot.as_deref())
         }
         Some(Command::Serve(Serve::Tcp { file })) => tcp::serve(file),
+        Some(Command::Serve(Serve::Discarding { data })) => discarding::serve(data).await,
     }
 }

@@ -1,4 +1,4 @@
-//! A server as a process of its own.
+//! A server or client as a process of its own.
 
 use std::process::Stdio;
 
@@ -13,26 +13,33 @@ use crate::usage::Usage;
 /// A running process. It ends when it is dropped.
 pub(crate) struct Process {
     child: Child,
-    output: Lines<BufReader<ChildStdout>>,
+    /// None if nobody wants to know.
+    output: Option<Lines<BufReader<ChildStdout>>>,
 }
 
 impl Process {
-    /// Starts it.
+    /// Starts a process that says something.
     pub(crate) fn start(command: &mut Command) -> Result<Self> {
-        let mut child = command
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .with_context(|| format!("cannot start {command:?}"))?;
-        let output = child.stdout.take().context("no output")?;
-        Ok(Self { child, output: BufReader::new(output).lines() })
+        Self::start_with(command.stdout(Stdio::piped()))
     }
 
-    /// What follows `prefix` in the first line that begins with it.
+    /// Starts a process that says nothing of interest.
+    pub(crate) fn start_silent(command: &mut Command) -> Result<Self> {
+        Self::start_with(command.stdout(Stdio::null()).stderr(Stdio::null()))
+    }
+
+    fn start_with(command: &mut Command) -> Result<Self> {
+        let spawned = command.stdin(Stdio::null()).kill_on_drop(true).spawn();
+        let mut child = spawned.with_context(|| format!("cannot start {command:?}"))?;
+        let output = child.stdout.take().map(|output| BufReader::new(output).lines());
+        Ok(Self { child, output })
+    }
+
+    /// What follows `prefix` in the next line that begins with it.
     pub(crate) async fn said(&mut self, prefix: &str) -> Result<String> {
+        let output = self.output.as_mut().context("it is silent")?;
         loop {
-            let line = self.output.next_line().await?;
+            let line = output.next_line().await?;
             let line = line.with_context(|| format!("it ended without saying {prefix:?}"))?;
             if let Some(rest) = line.strip_prefix(prefix) {
                 return Ok(rest.to_owned());
@@ -43,6 +50,11 @@ impl Process {
     /// What it has used so far.
     pub(crate) fn usage(&self) -> Result<Usage> {
         Usage::of(self.child.id().context("the process has ended")?)
+    }
+
+    /// Waits until it ends by itself, well or not.
+    pub(crate) async fn end(mut self) -> Result<bool> {
+        Ok(self.child.wait().await?.success())
     }
 
     /// Kills it and waits until it is gone.

@@ -10,8 +10,8 @@ use crate::{bench::Bench, choices::Choices, report::Report, results::Results, ro
 /// Measures every chosen row once in each round, in an order of its own, and
 /// reports.
 pub(crate) async fn run(choices: Choices) -> Result<()> {
-    let cases = rows::chosen(&choices);
     let bench = Bench::new(&choices)?;
+    let cases = rows::chosen(&choices, bench.peers());
     let seed = choices.seed.unwrap_or_else(|| fastrand::u64(..));
     eprintln!("{} rows, seed {seed}", cases.len());
     let mut random = Rng::with_seed(seed);
@@ -33,6 +33,5 @@ pub(crate) async fn run(choices: Choices) -> Result<()> {
     if let Some(file) = &choices.json {
         results.store(file)?;
     }
-    println!("{}", Report::of(results));
-    Ok(())
+    Report::of(results).show(choices.plot.as_deref())
 }

@@ -43,6 +43,11 @@ impl Usage {
         Ok(Self { cpu, peak_memory: peak.parse::<u64>()? * 1024 })
     }
 
+    /// Most memory at a time, in MiB.
+    pub(crate) fn peak_memory(&self) -> f64 {
+        self.peak_memory as f64 / MIB as f64
+    }
+
     /// CPU time since `before`.
     pub(crate) fn cpu_since(&self, before: &Self) -> Duration {
         self.cpu.saturating_sub(before.cpu)
@@ -70,7 +75,7 @@ impl Transfer {
             (Metric::Throughput, throughput(self.bytes, self.elapsed)),
             (Metric::ServerCpu, for_each_gib(after.cpu_since(before))),
             (Metric::ClientCpu, for_each_gib(self.client)),
-            (Metric::ServerMemory, after.peak_memory as f64 / MIB as f64),
+            (Metric::ServerMemory, after.peak_memory()),
         ]
     }
 }

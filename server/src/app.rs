@@ -121,7 +121,17 @@ pub async fn run(
     access::install_operator_key(&context, key.expose_secret())
         .await
         .map_err(StartError::ApiKey)?;
+    run_with(config, context, listener, shutdown, ready).await
+}
 
+/// The same with adapters that are made already.
+pub async fn run_with(
+    config: &Config,
+    context: Context,
+    listener: TcpListener,
+    shutdown: impl Future<Output = ()>,
+    ready: impl FnOnce(&Context) -> Result<(), StartError>,
+) -> Result<(), StartError> {
     worker::start(&context, config.worker.sweep_interval, &context.stopping);
     let (health, readiness) = (Health::default(), Readiness::default());
     let edge = Edge {
@@ -160,7 +170,11 @@ pub async fn run(
 }
 
 /// The embedded engine behind the ports.
-fn embedded(config: &Config, folder: &DataFolder, public_url: &str) -> Result<Context, StartError> {
+pub fn embedded(
+    config: &Config,
+    folder: &DataFolder,
+    public_url: &str,
+) -> Result<Context, StartError> {
     let tasks = Tasks::new();
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let database =

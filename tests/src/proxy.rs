@@ -72,6 +72,11 @@ impl Proxy {
         Self { address, state, accepting }
     }
 
+    /// Where clients connect.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// Where clients connect, as a URL.
     pub fn url(&self) -> String {
         format!("http://{}", self.address)

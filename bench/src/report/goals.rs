@@ -5,66 +5,118 @@ use std::fmt;
 use super::tables::number;
 use crate::{
     case::{Group, Metric},
+    choices::MIB,
+    peers::Peer,
     results::Results,
-    rows,
+    rows::{file, sizes, small, transport},
 };
 
-/// A median, and the one that it is divided by.
+/// A column of a row.
+type Cell = (Group, String, Metric);
+
+/// A median, and what it is divided by.
 struct Ratio {
     name: &'static str,
-    value: (Group, String, Metric),
-    /// None: the value itself counts.
-    against: Option<(Group, String, Metric)>,
+    value: Cell,
+    /// The highest of them; of none, the value itself counts.
+    against: Vec<Cell>,
     /// What must be reached, and what should be.
     floor: f64,
     goal: f64,
 }
 
+/// Sizes that ratios are about.
+const SMALL: usize = 4096;
+const GIB: u64 = 1024 * MIB;
+
+const PEERS: [Peer; 3] = [Peer::Tusd, Peer::TusNode, Peer::Rustus];
+
 fn ratios() -> Vec<Ratio> {
-    use Group::{File, Small};
-    use Metric::{Files, ServerCpu, Throughput};
-    let tcp_to_file = || Some((File, rows::TCP_TO_FILE.to_owned(), Throughput));
+    use Metric::{Completion, Files, ServerCpu, Throughput};
+    let stored = |row: &str| (Group::File, row.to_owned(), Throughput);
+    let sent = |row: String| (Group::Transport, row, Throughput);
+    let files = |row: String| (Group::Small, row, Files);
+    let sized = |bytes: u64, metric| (Group::Sizes, sizes::sluice(bytes), metric);
+    let ratio = |name, value, against, (floor, goal)| Ratio { name, value, against, floor, goal };
     vec![
-        Ratio {
-            name: "durable upload, 1 stream / TCP → file → fdatasync → ack",
-            value: (File, rows::ONE_STREAM.to_owned(), Throughput),
-            against: tcp_to_file(),
-            floor: 0.5,
-            goal: 0.8,
-        },
-        Ratio {
-            name: "durable upload, 4 streams / TCP → file → fdatasync → ack",
-            value: (File, rows::FOUR_STREAMS.to_owned(), Throughput),
-            against: tcp_to_file(),
-            floor: 0.5,
-            goal: 0.8,
-        },
-        Ratio {
-            name: "server CPU of a durable upload, 1 stream, s/GiB (less is better)",
-            value: (File, rows::ONE_STREAM.to_owned(), ServerCpu),
-            against: None,
-            floor: 1.2,
-            goal: 0.8,
-        },
-        Ratio {
-            name: "4 KiB files, 32 clients / create + fsync + rename + folder sync, 32 threads",
-            value: (Small, rows::sluice(4096), Files),
-            against: Some((Small, rows::safely(4096), Files)),
-            floor: 0.5,
-            goal: 1.0,
-        },
+        ratio(
+            "sent in 1 stream and not stored / raw TCP",
+            sent(transport::checked(1)),
+            vec![sent(transport::raw(1))],
+            (0.4, 0.55),
+        ),
+        ratio(
+            "sent in 4 streams and not stored / raw TCP × 4",
+            sent(transport::checked(4)),
+            vec![sent(transport::raw(4))],
+            (0.45, 0.8),
+        ),
+        ratio(
+            "durable upload, 1 stream / TCP → file → fdatasync → ack",
+            stored(file::ONE_STREAM),
+            vec![stored(file::TCP_TO_FILE)],
+            (0.5, 0.8),
+        ),
+        ratio(
+            "durable upload, 4 streams / TCP → file → fdatasync → ack",
+            stored(file::FOUR_STREAMS),
+            vec![stored(file::TCP_TO_FILE)],
+            (0.5, 0.8),
+        ),
+        ratio(
+            "durable upload, 1 stream / the fastest tus server",
+            stored(file::ONE_STREAM),
+            PEERS.map(|peer| stored(&file::tus(peer))).into(),
+            (1.5, 3.0),
+        ),
+        ratio(
+            "durable upload, 4 streams / the fastest tus server",
+            stored(file::FOUR_STREAMS),
+            PEERS.map(|peer| stored(&file::tus(peer))).into(),
+            (1.5, 3.0),
+        ),
+        ratio(
+            "server CPU of a durable upload, 1 stream, s/GiB (less is better)",
+            (Group::File, file::ONE_STREAM.to_owned(), ServerCpu),
+            vec![],
+            (1.2, 0.8),
+        ),
+        ratio(
+            "4 KiB files, 32 clients / create + fsync + rename + folder sync, 32 threads",
+            files(small::sluice(SMALL)),
+            vec![files(small::safely(SMALL))],
+            (0.5, 1.0),
+        ),
+        ratio(
+            "4 KiB files, 32 clients / the fastest tus server",
+            files(small::sluice(SMALL)),
+            PEERS.map(|peer| files(small::tus(SMALL, peer))).into(),
+            (2.0, 5.0),
+        ),
+        ratio(
+            "completion of 10 GiB / of 100 MiB (less is better)",
+            sized(10 * GIB, Completion),
+            vec![sized(100 * MIB, Completion)],
+            (2.0, 1.1),
+        ),
+        ratio(
+            "MiB/s at 10 GiB / at 1 GiB",
+            sized(10 * GIB, Throughput),
+            vec![sized(GIB, Throughput)],
+            (0.95, 1.0),
+        ),
     ]
 }
 
 /// Writes the ratios whose rows were measured.
 pub(super) fn write(results: &Results, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    let median =
-        |(group, name, metric): &(Group, String, Metric)| results.median(*group, name, *metric);
+    let median = |(group, name, metric): &Cell| results.median(*group, name, *metric);
     writeln!(f, "| Medians compared | | floor | goal |\n|---|---:|---:|---:|")?;
     for ratio in ratios() {
-        let against = match &ratio.against {
-            Some(against) => median(against),
-            None => Some(1.0),
+        let against = if ratio.against.is_empty() {
+            Some(1.0)
+        } else {
+            ratio.against.iter().filter_map(median).max_by(f64::total_cmp)
         };
         let (Some(value), Some(against)) = (median(&ratio.value), against) else { continue };
         let (value, floor, goal) =

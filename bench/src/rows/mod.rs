@@ -1,24 +1,36 @@
 //! The rows of the tables: which there are, and how each is measured.
 
-mod file;
-mod small;
+pub(crate) mod transport;
 
-pub(crate) use file::{FOUR_STREAMS, ONE_STREAM, TCP_TO_FILE};
-pub(crate) use small::{safely, sluice};
+pub(crate) mod file;
+pub(crate) mod sizes;
+
+mod clients;
+pub(crate) mod small;
+
+mod cuts;
 
 use crate::{
     case::Case,
     choices::{Choices, Section},
+    peers::Peers,
 };
 
 /// The rows to measure, in the order of the tables.
-pub(crate) fn chosen(choices: &Choices) -> Vec<Case> {
+pub(crate) fn chosen(choices: &Choices, peers: Option<&Peers>) -> Vec<Case> {
+    let peers = peers.map(Peers::all).unwrap_or_default();
+    let size = choices.size();
     let mut chosen: Vec<Case> = Vec::new();
     for section in choices.sections() {
         let cases = match section {
-            Section::Core => file::core(choices).into_iter().chain(small::core(choices)).collect(),
-            Section::File => file::all(choices),
-            Section::Small => small::all(choices),
+            Section::Core => file::core(size).into_iter().chain(small::core(choices)).collect(),
+            Section::Transport => transport::all(size),
+            Section::File => file::all(size, &peers),
+            Section::Sizes => sizes::all(size),
+            Section::Clients => clients::all(choices, &peers),
+            Section::Small => small::all(choices, &peers),
+            Section::Cuts => cuts::all(size, &peers),
+            Section::Large => sizes::large(size),
         };
         for case in cases {
             // Sections overlap.

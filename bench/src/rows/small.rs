@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use bytes::Bytes;
 use futures::{FutureExt, StreamExt, TryStreamExt, stream};
 use sluice_sdk::{Client, Source, UploadOptions};
@@ -12,16 +12,20 @@ use crate::{
     case::{Case, Group, Metric, Values},
     choices::Choices,
     limits::disk,
+    peers::{Peer, TusClient, TusServer, Work},
     sluice::Sluice,
 };
 
 /// Files in flight.
 const CLIENTS: usize = 32;
 const KIB: usize = 1024;
+const MIB: usize = 1024 * KIB;
+
+/// By how much fewer small files others get, so that a round ends in time.
+const SLOWER: usize = 5;
 
 /// Sizes of files, and by how much fewer of them there are.
-const SIZES: [(usize, usize); 4] =
-    [(4 * KIB, 1), (64 * KIB, 2), (1024 * KIB, 10), (8 * 1024 * KIB, 40)];
+const SIZES: [(usize, usize); 4] = [(4 * KIB, 1), (64 * KIB, 2), (MIB, 10), (8 * MIB, 40)];
 
 /// What decides about a change.
 pub(super) fn core(choices: &Choices) -> Vec<Case> {
@@ -29,12 +33,22 @@ pub(super) fn core(choices: &Choices) -> Vec<Case> {
 }
 
 /// Every row.
-pub(super) fn all(choices: &Choices) -> Vec<Case> {
-    SIZES.into_iter().flat_map(|size| of_size(choices, size)).collect()
+pub(super) fn all(choices: &Choices, peers: &[Peer]) -> Vec<Case> {
+    let with_peers = |(size, fewer)| {
+        let mut cases = of_size(choices, (size, fewer));
+        let count = count(choices, fewer * if size < MIB { SLOWER } else { 1 });
+        cases.extend(peers.iter().map(|&peer| {
+            Case::new(Group::Small, tus(size, peer), move |bench| {
+                tus_upload(bench, peer, count, size).boxed_local()
+            })
+        }));
+        cases
+    };
+    SIZES.into_iter().flat_map(with_peers).collect()
 }
 
 fn of_size(choices: &Choices, (size, fewer): (usize, usize)) -> Vec<Case> {
-    let count = (choices.small_files as usize / fewer).max(1);
+    let count = count(choices, fewer);
     vec![
         Case::new(Group::Small, safely(size), move |bench| {
             create_safely(bench, count, size).boxed_local()
@@ -43,6 +57,10 @@ fn of_size(choices: &Choices, (size, fewer): (usize, usize)) -> Vec<Case> {
             upload(bench, count, size).boxed_local()
         }),
     ]
+}
+
+fn count(choices: &Choices, fewer: usize) -> usize {
+    (choices.small_files as usize / fewer).max(1)
 }
 
 /// The row that uploads are compared with.
@@ -55,9 +73,14 @@ pub(crate) fn sluice(size: usize) -> String {
     format!("{}: Sluice, {CLIENTS} clients", words(size))
 }
 
+/// Uploads to another server.
+pub(crate) fn tus(size: usize, peer: Peer) -> String {
+    format!("{}: {} by tus-js-client, {CLIENTS} at a time", words(size), peer.name())
+}
+
 fn words(size: usize) -> String {
     let kib = size / KIB;
-    if kib < KIB { format!("{kib} KiB") } else { format!("{} MiB", kib / KIB) }
+    if size < MIB { format!("{kib} KiB") } else { format!("{} MiB", size / MIB) }
 }
 
 async fn create_safely(bench: &Bench, count: usize, size: usize) -> Result<Values> {
@@ -70,7 +93,7 @@ async fn create_safely(bench: &Bench, count: usize, size: usize) -> Result<Value
 async fn upload(bench: &Bench, count: usize, size: usize) -> Result<Values> {
     let server = Sluice::start(bench).await?;
     let elapsed = upload_all(&server.client(4)?, count, size).await?;
-    server.stop(bench).await?;
+    server.stop().await?;
     Ok(rate(count, elapsed))
 }
 
@@ -86,6 +109,17 @@ async fn upload_all(client: &Client, count: usize, size: usize) -> Result<Durati
         .try_for_each(|_| async { Ok(()) })
         .await?;
     Ok(started.elapsed())
+}
+
+async fn tus_upload(bench: &Bench, peer: Peer, count: usize, size: usize) -> Result<Values> {
+    let source = bench.source(size as u64)?;
+    let peers = bench.peers().context("no other upload servers")?;
+    let server = TusServer::start(bench, peers, peer).await?;
+    let work =
+        Work { count, parallel: CLIENTS, memory: true, ..Work::of(server.address(), &source) };
+    let (elapsed, _) = TusClient::start(peers, &work)?.finish().await?;
+    server.stop().await?;
+    Ok(rate(count, elapsed))
 }
 
 fn rate(count: usize, elapsed: Duration) -> Values {

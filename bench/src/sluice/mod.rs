@@ -1,0 +1,87 @@
+//! A Sluice server of its own process.
+
+pub(crate) mod discarding;
+
+use std::{
+    fs,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, Result};
+use sluice_sdk::Client;
+use tempfile::TempDir;
+use tokio::process::Command;
+
+use crate::{bench::Bench, process::Process, usage::Usage};
+
+/// A file system in memory, where Linux has one.
+const MEMORY: &str = "/dev/shm";
+
+/// A running server on a new data folder.
+pub(crate) struct Sluice {
+    process: Process,
+    url: String,
+    data: TempDir,
+}
+
+impl Sluice {
+    /// Starts `sluice serve`.
+    pub(crate) async fn start(bench: &Bench) -> Result<Self> {
+        let data = TempDir::with_prefix_in("sluice-data-", bench.path(""))?;
+        let mut command = Command::new(bench.sluice());
+        command.args(["serve", "--listen", "127.0.0.1:0", "--log-level", "warn", "--data-dir"]);
+        command.arg(data.path());
+        Self::run(&mut command, data).await
+    }
+
+    /// Starts the whole server without a disk: bytes are thrown away once they
+    /// are checked and hashed, and records are in memory.
+    pub(crate) async fn start_discarding(bench: &Bench) -> Result<Self> {
+        let memory = Path::new(MEMORY);
+        let base = if memory.is_dir() { memory.to_owned() } else { bench.path("") };
+        let data = TempDir::with_prefix_in("sluice-bench-", base)?;
+        let mut command = Command::new(std::env::current_exe()?);
+        command.args(["serve", "discarding"]).arg(data.path());
+        Self::run(&mut command, data).await
+    }
+
+    async fn run(command: &mut Command, data: TempDir) -> Result<Self> {
+        let mut process = Process::start(command)?;
+        let url = process.said("listening on ").await.context("the Sluice server did not start")?;
+        Ok(Self { process, url, data })
+    }
+
+    /// A client with so many connections.
+    pub(crate) fn client(&self, connections: usize) -> Result<Client> {
+        self.client_of(&self.url, connections)
+    }
+
+    /// The same, by way of another address.
+    pub(crate) fn client_of(&self, url: &str, connections: usize) -> Result<Client> {
+        let key = fs::read_to_string(self.key_file())?;
+        Ok(Client::builder(url).api_key(key.trim()).connections(connections).build()?)
+    }
+
+    /// Where the server listens.
+    pub(crate) fn address(&self) -> Result<SocketAddr> {
+        let address = self.url.strip_prefix("http://").context("a URL without http://")?;
+        Ok(address.parse()?)
+    }
+
+    /// The file with the API key.
+    pub(crate) fn key_file(&self) -> PathBuf {
+        self.data.path().join("api-key")
+    }
+
+    /// What the server has used so far.
+    pub(crate) fn usage(&self) -> Result<Usage> {
+        self.process.usage()
+    }
+
+    /// Ends the server and removes its data.
+    pub(crate) async fn stop(self) -> Result<()> {
+        self.process.stop().await?;
+        Ok(self.data.close()?)
+    }
+}
