@@ -25,7 +25,13 @@ use std::{path::PathBuf, process::ExitCode};
 use anyhow::{Result, bail};
 use clap::{Parser, Subcommand};
 
-use crate::{choices::Choices, limits::tcp, report::Report, results::Results, sluice::discarding};
+use crate::{
+    choices::Choices,
+    limits::tcp,
+    report::Report,
+    results::Results,
+    sluice::{checked, discarding},
+};
 
 /// Measure Sluice beside the limits of this machine and other upload servers.
 #[derive(Debug, Parser)]
@@ -57,6 +63,8 @@ enum Command {
 enum Serve {
     /// Reads and answers; with FILE it writes and syncs what it has read before that
     Tcp { file: Option<PathBuf> },
+    /// Reads frames and checks their CRC32C
+    Checked,
     /// Sluice, with records in this folder and bytes nowhere
     Discarding { data: PathBuf },
 }
@@ -83,6 +91,7 @@ async fn run(arguments: Arguments) -> Result<()> {
             Report::of(Results::load(&results)?).show(plot.as_deref())
         }
         Some(Command::Serve(Serve::Tcp { file })) => tcp::serve(file),
+        Some(Command::Serve(Serve::Checked)) => checked::serve().await,
         Some(Command::Serve(Serve::Discarding { data })) => discarding::serve(data).await,
     }
 }

@@ -40,14 +40,26 @@ fn ratios() -> Vec<Ratio> {
     let ratio = |name, value, against, (floor, goal)| Ratio { name, value, against, floor, goal };
     vec![
         ratio(
-            "sent in 1 stream and not stored / raw TCP",
+            "1 stream, CRC32C at both ends, not stored / raw TCP",
             sent(transport::checked(1)),
             vec![sent(transport::raw(1))],
             (0.4, 0.55),
         ),
         ratio(
-            "sent in 4 streams and not stored / raw TCP × 4",
+            "1 stream, whole but for the disk / raw TCP",
+            sent(transport::whole(1)),
+            vec![sent(transport::raw(1))],
+            (0.4, 0.55),
+        ),
+        ratio(
+            "4 streams, CRC32C at both ends, not stored / raw TCP × 4",
             sent(transport::checked(4)),
+            vec![sent(transport::raw(4))],
+            (0.45, 0.8),
+        ),
+        ratio(
+            "4 streams, whole but for the disk / raw TCP × 4",
+            sent(transport::whole(4)),
             vec![sent(transport::raw(4))],
             (0.45, 0.8),
         ),

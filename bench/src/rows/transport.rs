@@ -20,10 +20,15 @@ pub(super) fn all(size: u64) -> Vec<Case> {
     };
     let checked = |streams| {
         Case::new(Group::Transport, checked(streams), move |bench| {
-            upload(bench, size, streams).boxed_local()
+            upload_checked(bench, size, streams).boxed_local()
         })
     };
-    vec![tcp(1), checked(1), tcp(4), checked(4)]
+    let whole = |streams| {
+        Case::new(Group::Transport, whole(streams), move |bench| {
+            upload_whole(bench, size, streams).boxed_local()
+        })
+    };
+    vec![tcp(1), checked(1), whole(1), tcp(4), checked(4), whole(4)]
 }
 
 /// The row that the others are compared with.
@@ -31,9 +36,14 @@ pub(crate) fn raw(connections: u64) -> String {
     format!("raw TCP × {connections}")
 }
 
-/// The whole of Sluice but for the disk.
+/// The client, the connections and the checks.
 pub(crate) fn checked(streams: usize) -> String {
-    format!("Sluice × {streams}, CRC32C at both ends and BLAKE3")
+    format!("Sluice × {streams}, CRC32C at both ends")
+}
+
+/// The whole of Sluice but for the disk.
+pub(crate) fn whole(streams: usize) -> String {
+    format!("Sluice × {streams}, whole but for the disk: CRC32C, BLAKE3, records")
 }
 
 async fn raw_tcp(bench: &Bench, size: u64, connections: u64) -> Result<Values> {
@@ -44,8 +54,17 @@ async fn raw_tcp(bench: &Bench, size: u64, connections: u64) -> Result<Values> {
     Ok(transfer.values())
 }
 
-async fn upload(bench: &Bench, size: u64, streams: usize) -> Result<Values> {
+async fn upload_checked(bench: &Bench, size: u64, streams: usize) -> Result<Values> {
+    let server = Sluice::start_checked(bench).await?;
+    upload(bench, server, size, streams).await
+}
+
+async fn upload_whole(bench: &Bench, size: u64, streams: usize) -> Result<Values> {
     let server = Sluice::start_discarding(bench).await?;
+    upload(bench, server, size, streams).await
+}
+
+async fn upload(bench: &Bench, server: Sluice, size: u64, streams: usize) -> Result<Values> {
     let transfer = file::upload_to(bench, &server, size, streams).await?;
     server.stop().await?;
     Ok(transfer.values())

@@ -1,5 +1,6 @@
 //! A Sluice server of its own process.
 
+pub(crate) mod checked;
 pub(crate) mod discarding;
 
 use std::{
@@ -17,6 +18,9 @@ use crate::{bench::Bench, process::Process, usage::Usage};
 
 /// A file system in memory, where Linux has one.
 const MEMORY: &str = "/dev/shm";
+
+/// Where the server leaves its API key, in the data folder.
+const KEY_FILE: &str = "api-key";
 
 /// A running server on a new data folder.
 pub(crate) struct Sluice {
@@ -46,6 +50,14 @@ impl Sluice {
         Self::run(&mut command, data).await
     }
 
+    /// Starts a server that takes frames and checks their CRC32C, and no more.
+    pub(crate) async fn start_checked(bench: &Bench) -> Result<Self> {
+        let data = TempDir::with_prefix_in("sluice-data-", bench.path(""))?;
+        fs::write(data.path().join(KEY_FILE), "nobody asks for it")?;
+        let mut command = Command::new(std::env::current_exe()?);
+        Self::run(command.args(["serve", "checked"]), data).await
+    }
+
     async fn run(command: &mut Command, data: TempDir) -> Result<Self> {
         let mut process = Process::start(command)?;
         let url = process.said("listening on ").await.context("the Sluice server did not start")?;
@@ -71,7 +83,7 @@ impl Sluice {
 
     /// The file with the API key.
     pub(crate) fn key_file(&self) -> PathBuf {
-        self.data.path().join("api-key")
+        self.data.path().join(KEY_FILE)
     }
 
     /// What the server has used so far.
