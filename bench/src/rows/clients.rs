@@ -2,16 +2,17 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use bytes::Bytes;
 use futures::{FutureExt, future::try_join_all};
 use sluice_sdk::{Client, Source, UploadOptions};
 
+use super::file;
 use crate::{
     bench::Bench,
     case::{Case, Group, Metric, Values},
     choices::Choices,
-    peers::{Peer, TusClient, TusServer, Work},
+    peers::{Peer, Work},
     sluice::Sluice,
     usage::{Transfer, Usage},
 };
@@ -107,13 +108,10 @@ async fn at_the_same_time(
 async fn tus_upload(bench: &Bench, size: u64, clients: usize) -> Result<Values> {
     let share = size / clients as u64;
     let source = bench.source(share)?;
-    let peers = bench.peers().context("no other upload servers")?;
-    let server = TusServer::start(bench, peers, Peer::Tusd).await?;
-    let before = server.usage()?;
-    let work = Work { count: clients, parallel: clients, ..Work::of(server.address(), &source) };
-    let (elapsed, client) = TusClient::start(peers, &work)?.finish().await?;
-    let bytes = share * clients as u64;
-    let transfer = Transfer { bytes, elapsed, server: (before, server.usage()?), client };
-    server.stop().await?;
-    Ok(transfer.values())
+    file::upload_by_tus(bench, Peer::Tusd, share * clients as u64, |address| Work {
+        count: clients,
+        parallel: clients,
+        ..Work::of(address, &source)
+    })
+    .await
 }

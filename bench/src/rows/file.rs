@@ -1,6 +1,6 @@
 //! One large file.
 
-use std::{path::Path, time::Instant};
+use std::{net::SocketAddr, path::Path, time::Instant};
 
 use anyhow::{Context, Result};
 use futures::FutureExt;
@@ -144,17 +144,28 @@ async fn tus_upload(
     chunk_size: Option<u64>,
 ) -> Result<Values> {
     let source = bench.source(size)?;
+    upload_by_tus(bench, peer, size, |address| Work { chunk_size, ..Work::of(address, &source) })
+        .await
+}
+
+/// Uploads `bytes` in all to another server, and then syncs the disk.
+pub(super) async fn upload_by_tus(
+    bench: &Bench,
+    peer: Peer,
+    bytes: u64,
+    work: impl FnOnce(SocketAddr) -> Work,
+) -> Result<Values> {
     let peers = bench.peers().context("no other upload servers")?;
     let server = TusServer::start(bench, peers, peer).await?;
     let before = server.usage()?;
-    let work = Work { chunk_size, ..Work::of(server.address(), &source) };
-    let (elapsed, client) = TusClient::start(peers, &work)?.finish().await?;
+    let client = TusClient::start(peers, &work(server.address()))?;
+    let (elapsed, client) = client.finish().await?;
     let answered = Instant::now();
     bench.settle();
     let synced = elapsed + answered.elapsed();
-    let transfer = Transfer { bytes: size, elapsed, server: (before, server.usage()?), client };
+    let transfer = Transfer { bytes, elapsed, server: (before, server.usage()?), client };
     server.stop().await?;
     let mut values = transfer.values();
-    values.push((Metric::Synced, throughput(size, synced)));
+    values.push((Metric::Synced, throughput(bytes, synced)));
     Ok(values)
 }

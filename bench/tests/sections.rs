@@ -1,15 +1,26 @@
-//! The section that decides about a change can be measured, with sizes that say
-//! nothing but that it works.
+//! The sections that need nothing but Sluice can be measured, with sizes that
+//! say nothing but that it works.
 
 use std::process::Command;
 
 #[test]
-fn the_core_section_measures_every_row() {
+fn the_core_and_transport_sections_measure_every_row() {
     let folder = tempfile::tempdir().unwrap();
     let stored = folder.path().join("results.json");
     let bench = || Command::new(env!("CARGO_BIN_EXE_sluice-bench"));
     let run = bench()
-        .args(["--section", "core", "--rounds", "1", "--size", "9", "--small-files", "40"])
+        .args([
+            "--section",
+            "core",
+            "--section",
+            "transport",
+            "--rounds",
+            "1",
+            "--size",
+            "9",
+            "--small-files",
+            "40",
+        ])
         .arg("--folder")
         .arg(folder.path())
         .arg("--sluice")
@@ -21,6 +32,9 @@ fn the_core_section_measures_every_row() {
     let told = String::from_utf8_lossy(&run.stdout);
     assert!(run.status.success(), "{told}{}", String::from_utf8_lossy(&run.stderr));
     for row in [
+        "| raw TCP × 4 |",
+        "| Sluice × 4, CRC32C at both ends |",
+        "| Sluice × 4, whole but for the disk: CRC32C, BLAKE3, records |",
         "| TCP → file → fdatasync → ack |",
         "| Sluice upload, 1 stream |",
         "| Sluice upload, 4 streams |",
