@@ -66,8 +66,17 @@ pub async fn complete(
         name: request.name.clone(),
         on_conflict: request.on_conflict,
     };
-    match context.uploads.freeze(caller.owner, id, freeze, context.clock.now()).await {
-        Ok(_) => finish(context, caller.owner, id).await,
+    let frozen = {
+        let (context, owner) = (context.clone(), caller.owner);
+        // What is frozen holds its name: it is finished even if the caller goes
+        // away in between.
+        async move {
+            context.uploads.freeze(owner, id, freeze, context.clock.now()).await?;
+            finish(&context, owner, id).await
+        }
+    };
+    match joined(context.tasks.spawn(frozen).await) {
+        Ok(file) => Ok(file),
         // Another call was faster: the answer is the same file.
         Err(error) if error.reason == Reason::UploadNotActive => {
             let upload = context.uploads.upload(caller.owner, id).await?;
