@@ -17,9 +17,9 @@ use tokio::time;
 use tonic::{Response, Status};
 
 use crate::{
-    Connection, Error, Result,
+    Connection, Error, RateLimit, Result,
     connection::bearer,
-    retry::{Attempts, until_done},
+    retry::{Attempts, RetryBudget, until_done},
     tls::Tls,
 };
 
@@ -35,6 +35,8 @@ pub struct Client {
     next: Arc<AtomicUsize>,
     tls: Arc<Tls>,
     give_up_after: Duration,
+    retries: Arc<RetryBudget>,
+    rate_limit: Option<RateLimit>,
 }
 
 /// Prepares a [`Client`].
@@ -46,6 +48,7 @@ pub struct ClientBuilder {
     tls: Tls,
     connections: usize,
     give_up_after: Duration,
+    rate_limit: Option<RateLimit>,
 }
 
 impl Client {
@@ -57,6 +60,7 @@ impl Client {
             tls: Tls::default(),
             connections: 4,
             give_up_after: Duration::from_secs(120),
+            rate_limit: None,
         }
     }
 
@@ -64,6 +68,21 @@ impl Client {
     #[must_use]
     pub fn with_give_up_after(&self, give_up_after: Duration) -> Self {
         Self { give_up_after, ..self.clone() }
+    }
+
+    /// The same client whose uploads, downloads and reads keep to a limit
+    /// together, and to that of everybody who shares it.
+    #[must_use]
+    pub fn with_rate_limit(&self, limit: RateLimit) -> Self {
+        let limited = |connection: &Connection| connection.clone().limited(Some(limit.clone()));
+        let connections = self.connections.iter().map(limited).collect();
+        Self { connections, rate_limit: Some(limit), ..self.clone() }
+    }
+
+    /// How often the server has asked this client and its clones to wait: a
+    /// sign that they have too much under way at a time.
+    pub fn slowdowns(&self) -> u64 {
+        self.retries.slowdowns()
     }
 
     /// What the server offers and where its limits are. Needs no API key, so it
@@ -127,13 +146,20 @@ impl Client {
         let authorization = bearer(token)?;
         let lanes = 0..count.min(self.connections.len());
         let lanes: Vec<_> = lanes
-            .map(|_| Connection::new(data_endpoint, &self.tls, Some(authorization.clone())))
+            .map(|_| {
+                let own = Connection::new(data_endpoint, &self.tls, Some(authorization.clone()))?;
+                Ok(own.limited(self.rate_limit.clone()))
+            })
             .collect::<Result<_>>()?;
         Ok(lanes.into_iter().cycle().take(count).collect())
     }
 
     pub(crate) fn attempts(&self) -> Attempts {
-        Attempts::new(self.give_up_after)
+        Attempts::new(self.give_up_after, &self.retries)
+    }
+
+    pub(crate) fn rate_limit(&self) -> Option<&RateLimit> {
+        self.rate_limit.as_ref()
     }
 
     /// Calls an RPC with one answer until it answers or refuses.
@@ -144,7 +170,7 @@ impl Client {
         Fut: Future<Output = Result<Response<A>, Status>>,
     {
         // Boxed: the futures of generated calls are large.
-        until_done(self.give_up_after, || Box::pin(answer(call(request.clone())))).await
+        until_done(self.attempts(), || Box::pin(answer(call(request.clone())))).await
     }
 }
 
@@ -196,18 +222,29 @@ impl ClientBuilder {
         self
     }
 
+    /// Keeps uploads, downloads and reads to a limit; none unless set.
+    pub fn rate_limit(mut self, limit: RateLimit) -> Self {
+        self.rate_limit = Some(limit);
+        self
+    }
+
     /// The client. Connects when it is first used.
     pub fn build(self) -> Result<Client> {
         let authorization = self.api_key.as_deref().map(str::trim).map(bearer).transpose()?;
         self.tls.check()?;
         let connections = (0..self.connections)
-            .map(|_| Connection::new(&self.endpoint, &self.tls, authorization.clone()))
+            .map(|_| {
+                let own = Connection::new(&self.endpoint, &self.tls, authorization.clone())?;
+                Ok(own.limited(self.rate_limit.clone()))
+            })
             .collect::<Result<_>>()?;
         Ok(Client {
             connections,
             next: Arc::default(),
             tls: Arc::new(self.tls),
             give_up_after: self.give_up_after,
+            retries: Arc::default(),
+            rate_limit: self.rate_limit,
         })
     }
 }

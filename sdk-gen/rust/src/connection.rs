@@ -13,7 +13,7 @@ use tonic::{
 };
 use tower::Service;
 
-use crate::{Error, Result, tls::Tls};
+use crate::{Error, RateLimit, Result, tls::Tls};
 
 const USER_AGENT: &str = concat!("sluice-rust/", env!("CARGO_PKG_VERSION"));
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -32,6 +32,8 @@ const HTTP2_FRAME: u32 = 1024 * 1024;
 pub struct Connection {
     channel: Channel,
     authorization: Option<HeaderValue>,
+    /// How fast content may go.
+    rate_limit: Option<RateLimit>,
 }
 
 impl Connection {
@@ -40,7 +42,17 @@ impl Connection {
         tls: &Tls,
         authorization: Option<HeaderValue>,
     ) -> Result<Self> {
-        Ok(Self { channel: prepare(endpoint, tls)?.connect_lazy(), authorization })
+        let channel = prepare(endpoint, tls)?.connect_lazy();
+        Ok(Self { channel, authorization, rate_limit: None })
+    }
+
+    /// The same connection, on which content goes no faster than that.
+    pub(crate) fn limited(self, rate_limit: Option<RateLimit>) -> Self {
+        Self { rate_limit, ..self }
+    }
+
+    pub(crate) fn rate_limit(&self) -> Option<RateLimit> {
+        self.rate_limit.clone()
     }
 
     /// The same connection with another credential; an empty one changes

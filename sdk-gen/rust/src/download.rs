@@ -4,6 +4,7 @@ use std::{
     fmt,
     fs::{self, OpenOptions, TryLockError},
     io::{Read, Seek, SeekFrom, Write},
+    panic,
     path::{Path, PathBuf},
     sync::{
         Arc,
@@ -12,10 +13,10 @@ use std::{
     time::Instant,
 };
 
-use futures::future;
-use sluice_domain::Crc32c;
-use tokio::sync::mpsc;
-use tokio_util::sync::CancellationToken;
+use futures::{StreamExt, future, stream};
+use sluice_domain::{ByteRange, Crc32c};
+use tokio::sync::mpsc::{self, Sender};
+use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 use crate::{
     Client, Error, File, Progress, Result, Statistics,
@@ -27,13 +28,21 @@ use crate::{
 
 /// Frames between the network and the disk.
 const QUEUED_FRAMES: usize = 4;
+/// Streams that fetch a large file in parallel unless the caller says
+/// otherwise.
+const DEFAULT_STREAMS: usize = 4;
+/// What one stream fetches at a time of a file that has more than one. They are
+/// put in order in memory, so that what is on the disk is always a beginning of
+/// the file, which the next attempt goes on from.
+const SEGMENT: u64 = 4 * 1024 * 1024;
 /// Bytes read at once where what is there already is verified.
 const READ_SIZE: usize = 1024 * 1024;
 
 /// Choices about one download.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 #[must_use]
 pub struct DownloadOptions {
+    streams: usize,
     on_progress: Option<OnProgress>,
     cancel: CancellationToken,
 }
@@ -51,7 +60,14 @@ pub struct Downloaded {
 impl DownloadOptions {
     /// The defaults.
     pub fn new() -> Self {
-        Self::default()
+        Self { streams: DEFAULT_STREAMS, on_progress: None, cancel: CancellationToken::new() }
+    }
+
+    /// Streams that fetch a large file in parallel; 4 unless set. Each may hold
+    /// 4 MiB in memory.
+    pub fn streams(mut self, count: usize) -> Self {
+        self.streams = count.max(1);
+        self
     }
 
     /// Called about ten times a second while the download is under way. Must
@@ -69,13 +85,20 @@ impl DownloadOptions {
     }
 }
 
+impl Default for DownloadOptions {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Client {
     /// Downloads a file to `path`.
     ///
     /// The bytes go to `<path>.part` first. If there is one from an earlier
     /// attempt, only what it lacks is fetched. The whole file is verified by
     /// CRC-32C and BLAKE3 and made durable before it takes its name, replacing
-    /// what was there.
+    /// what was there. If the whole is not the file because the beginning was
+    /// something else, everything is fetched once more.
     pub async fn download(
         &self,
         file_id: &str,
@@ -88,13 +111,14 @@ impl Client {
         let work = async {
             let file = self.get(file_id).await?;
             let mut target = Target::beside(path);
-            let (mut partial, mut counts) = self.fetch(&file, &target, &reporter).await?;
+            let streams = options.streams;
+            let (mut partial, mut counts) = self.fetch(&file, &target, streams, &reporter).await?;
             if !counts.correct && counts.resumed > 0 {
                 // What was there came from something else.
                 drop(partial);
                 target.from_scratch = true;
                 let in_vain = counts.received;
-                (partial, counts) = self.fetch(&file, &target, &reporter).await?;
+                (partial, counts) = self.fetch(&file, &target, streams, &reporter).await?;
                 counts.received += in_vain;
                 counts.resent = in_vain;
             }
@@ -122,6 +146,7 @@ impl Client {
         &self,
         file: &File,
         target: &Target,
+        streams: usize,
         reporter: &Reporter,
     ) -> Result<(fs::File, Counts)> {
         let size = file.size.cast_unsigned();
@@ -142,15 +167,8 @@ impl Client {
         let (sender, receiver) = mpsc::channel(QUEUED_FRAMES);
         let written = there.clone();
         let writing = blocking(move || target.write(partial, resumed, receiver, &written));
-        let reading = async move {
-            let mut reader = self.read(&file.id, resumed..size);
-            while let Some(frame) = reader.frame().await? {
-                if sender.send(frame).await.is_err() {
-                    break; // The writer has failed and says why.
-                }
-            }
-            Ok::<_, Error>(())
-        };
+        let missing = ByteRange { start: resumed, end: size };
+        let reading = self.read_in_parallel(&file.id, missing, streams, sender);
         let both = async {
             let (read, written) = future::join(reading, writing).await;
             let written = written?;
@@ -161,6 +179,64 @@ impl Client {
         let counts = Counts { correct: digest.is_of(file), received, resent: 0, resumed };
         Ok((partial, counts))
     }
+}
+
+impl Client {
+    /// Hands over all frames of a range in their order.
+    async fn read_in_parallel(
+        &self,
+        file_id: &str,
+        range: ByteRange,
+        streams: usize,
+        sender: Sender<FileFrame>,
+    ) -> Result<()> {
+        if streams == 1 || range.len() <= SEGMENT {
+            let mut reader = self.read(file_id, range.start..range.end);
+            while let Some(frame) = reader.frame().await? {
+                if sender.send(frame).await.is_err() {
+                    break; // The writer has failed and says why.
+                }
+            }
+            return Ok(());
+        }
+        // Each on a task of its own, so that checking them takes several threads.
+        let fetches = segments(range).map(|segment| {
+            let mut reader = self.read(file_id, segment.start..segment.end);
+            async move {
+                let fetched = AbortOnDropHandle::new(tokio::spawn(async move {
+                    let mut frames = Vec::new();
+                    while let Some(frame) = reader.frame().await? {
+                        frames.push(frame);
+                    }
+                    Ok::<_, Error>(frames)
+                }));
+                fetched.await.unwrap_or_else(|error| match error.try_into_panic() {
+                    Ok(panic) => panic::resume_unwind(panic),
+                    Err(_) => Err(Error::cancelled()),
+                })
+            }
+        });
+        let mut fetched = stream::iter(fetches).buffered(streams);
+        while let Some(frames) = fetched.next().await {
+            for frame in frames? {
+                if sender.send(frame).await.is_err() {
+                    return Ok(()); // The writer has failed and says why.
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The pieces of a range that are fetched at a time. They end at multiples of
+/// their size, which is how the content is kept and verified.
+fn segments(range: ByteRange) -> impl Iterator<Item = ByteRange> {
+    let first = range.start / SEGMENT;
+    let segments = first..range.end.div_ceil(SEGMENT);
+    segments.map(move |segment| ByteRange {
+        start: (segment * SEGMENT).max(range.start),
+        end: ((segment + 1) * SEGMENT).min(range.end),
+    })
 }
 
 /// How one pass went.
@@ -303,4 +379,20 @@ fn sync_folder_of(path: &Path) -> std::io::Result<()> {
 #[cfg(not(unix))]
 fn sync_folder_of(_: &Path) -> std::io::Result<()> {
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn segments_are_the_range_in_order() {
+        let all = |start, end| {
+            let segments = segments(ByteRange { start, end });
+            segments.map(|segment| (segment.start, segment.end)).collect::<Vec<_>>()
+        };
+        assert_eq!(all(0, 2 * SEGMENT), [(0, SEGMENT), (SEGMENT, 2 * SEGMENT)]);
+        assert_eq!(all(7, SEGMENT + 1), [(7, SEGMENT), (SEGMENT, SEGMENT + 1)]);
+        assert_eq!(all(SEGMENT, SEGMENT + 5), [(SEGMENT, SEGMENT + 5)]);
+    }
 }

@@ -86,6 +86,9 @@ impl FileReader {
             match self.try_frame().await {
                 Ok(frame) => {
                     self.attempts.progressed();
+                    if let (Some(limit), Some(frame)) = (self.client.rate_limit(), &frame) {
+                        limit.pass(frame.len()).await;
+                    }
                     return Ok(frame);
                 }
                 Err(error) => {

@@ -1,8 +1,15 @@
 //! When to try again, and when to give up.
 
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
+use sluice_domain::Reason;
 use tokio::time::{self, Instant};
 
 use crate::{Error, Result};
@@ -18,6 +25,69 @@ const LONGEST_ASKED: Duration = Duration::from_secs(60);
 /// to so much longer than it was asked to.
 const ASKED_JITTER: f64 = 0.25;
 
+/// Retries that one client may make at once, whatever it has under way.
+const BURST: f64 = 64.0;
+/// Retries that it may make each second from then on, if nothing goes well.
+const RETRIES_PER_SECOND: f64 = 10.0;
+
+/// What all retries of a client and its clones are paid from, so that a server
+/// that is in trouble is not kept there by thousands of transfers that all try
+/// again. Whatever goes well gives a retry back. When there is nothing left,
+/// retries wait for their turn; patience ends as it does without.
+#[derive(Debug)]
+pub(crate) struct RetryBudget {
+    purse: Mutex<Purse>,
+    slowdowns: AtomicU64,
+}
+
+#[derive(Debug)]
+struct Purse {
+    retries: f64,
+    /// Up to when it was filled. Absent before the first retry.
+    filled: Option<Instant>,
+}
+
+impl RetryBudget {
+    /// How often a server has asked to wait.
+    pub(crate) fn slowdowns(&self) -> u64 {
+        self.slowdowns.load(Ordering::Relaxed)
+    }
+
+    /// Takes one retry, if there is any.
+    fn take(&self) -> bool {
+        let mut purse = self.purse.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        let since = now - purse.filled.replace(now).unwrap_or(now);
+        let filled = since.as_secs_f64().mul_add(RETRIES_PER_SECOND, purse.retries);
+        purse.retries = filled.min(BURST);
+        let enough = purse.retries >= 1.0;
+        if enough {
+            purse.retries -= 1.0;
+        }
+        enough
+    }
+
+    fn give_back(&self) {
+        let mut purse = self.purse.lock().unwrap_or_else(PoisonError::into_inner);
+        purse.retries = (purse.retries + 1.0).min(BURST);
+    }
+
+    fn heard(&self, error: &Error) {
+        let asked = error.retry_after().is_some()
+            || matches!(error.reason(), Some(Reason::Overloaded | Reason::RateLimited));
+        if asked {
+            self.slowdowns.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Default for RetryBudget {
+    fn default() -> Self {
+        let purse = Purse { retries: BURST, filled: None };
+        Self { purse: Mutex::new(purse), slowdowns: AtomicU64::new(0) }
+    }
+}
+
 /// One run of attempts at the same thing. The time that it fails without
 /// progress, not the number of attempts, decides when it gives up. However long
 /// an attempt takes, there is another one.
@@ -26,17 +96,21 @@ pub(crate) struct Attempts {
     delays: ExponentialBackoff,
     give_up_after: Duration,
     failing_since: Option<Instant>,
+    budget: Arc<RetryBudget>,
 }
 
 impl Attempts {
-    pub(crate) fn new(give_up_after: Duration) -> Self {
-        Self { delays: delays(), give_up_after, failing_since: None }
+    pub(crate) fn new(give_up_after: Duration, budget: &Arc<RetryBudget>) -> Self {
+        let budget = Arc::clone(budget);
+        Self { delays: delays(), give_up_after, failing_since: None, budget }
     }
 
     /// Something got better: delays are short again and the time starts anew.
     pub(crate) fn progressed(&mut self) {
         self.delays = delays();
-        self.failing_since = None;
+        if self.failing_since.take().is_some() {
+            self.budget.give_back();
+        }
     }
 
     /// Waits before the next attempt, or gives the error back if there is no
@@ -45,30 +119,40 @@ impl Attempts {
         if !error.is_transient() {
             return Err(error);
         }
+        self.budget.heard(&error);
         let own = self.delays.next().unwrap_or(LONGEST_DELAY);
         let delay = error.retry_after().map_or(own, |asked| {
             let jitter = 1.0 + ASKED_JITTER * fastrand::f64();
             asked.min(LONGEST_ASKED).mul_f64(jitter).max(own)
         });
-        let waited = self.failing_since.get_or_insert_with(Instant::now).elapsed();
-        if waited + delay > self.give_up_after {
-            return Err(error.after_giving_up(waited));
+        let failing_since = *self.failing_since.get_or_insert_with(Instant::now);
+        let mut delay = delay;
+        loop {
+            let waited = failing_since.elapsed();
+            if waited + delay > self.give_up_after {
+                return Err(error.after_giving_up(waited));
+            }
+            time::sleep(delay).await;
+            if self.budget.take() {
+                return Ok(());
+            }
+            delay = own.mul_f64(0.5 + fastrand::f64());
         }
-        time::sleep(delay).await;
-        Ok(())
     }
 }
 
 /// Calls until it works, or until an error lasts.
-pub(crate) async fn until_done<T, F, Fut>(give_up_after: Duration, mut call: F) -> Result<T>
+pub(crate) async fn until_done<T, F, Fut>(mut attempts: Attempts, mut call: F) -> Result<T>
 where
     F: FnMut() -> Fut,
     Fut: Future<Output = Result<T>>,
 {
-    let mut attempts = Attempts::new(give_up_after);
     loop {
         match call().await {
-            Ok(value) => return Ok(value),
+            Ok(value) => {
+                attempts.progressed();
+                return Ok(value);
+            }
             Err(error) => attempts.wait_after(error).await?,
         }
     }
@@ -92,6 +176,10 @@ mod tests {
 
     const GIVE_UP_AFTER: Duration = Duration::from_secs(120);
 
+    fn attempts() -> Attempts {
+        Attempts::new(GIVE_UP_AFTER, &Arc::default())
+    }
+
     fn broken() -> Error {
         Status::new(Code::Unavailable, "gone").into()
     }
@@ -99,7 +187,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn failures_pass_and_the_call_succeeds() {
         let mut calls = 0;
-        let value = until_done(GIVE_UP_AFTER, || {
+        let value = until_done(attempts(), || {
             calls += 1;
             let result = if calls < 5 { Err(broken()) } else { Ok(calls) };
             async move { result }
@@ -110,7 +198,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn it_gives_up_after_the_time_without_progress() {
         let started = Instant::now();
-        let error = until_done(GIVE_UP_AFTER, || async { Err::<(), _>(broken()) }).await;
+        let error = until_done(attempts(), || async { Err::<(), _>(broken()) }).await;
         assert!(error.unwrap_err().message().contains("gave up"));
         let waited = started.elapsed();
         assert!(
@@ -122,7 +210,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn progress_starts_the_time_anew() {
         let started = Instant::now();
-        let mut attempts = Attempts::new(GIVE_UP_AFTER);
+        let mut attempts = attempts();
         while started.elapsed() < 5 * GIVE_UP_AFTER {
             attempts.wait_after(broken()).await.unwrap();
             attempts.progressed();
@@ -133,10 +221,7 @@ mod tests {
     async fn what_lasts_is_given_back_at_once() {
         let started = Instant::now();
         let refuse = || async { Err::<(), _>(Status::new(Code::NotFound, "no").into()) };
-        assert_eq!(
-            until_done(GIVE_UP_AFTER, refuse).await.unwrap_err().code(),
-            Some(Code::NotFound)
-        );
+        assert_eq!(until_done(attempts(), refuse).await.unwrap_err().code(), Some(Code::NotFound));
         assert_eq!(started.elapsed(), Duration::ZERO);
     }
 
@@ -145,7 +230,7 @@ mod tests {
         let details = ErrorDetails::with_retry_info(Some(Duration::from_secs(asked)));
         let error = Status::with_error_details(Code::Unavailable, "busy", details).into();
         let started = Instant::now();
-        Attempts::new(GIVE_UP_AFTER).wait_after(error).await.unwrap();
+        attempts().wait_after(error).await.unwrap();
         started.elapsed()
     }
 
@@ -164,5 +249,49 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn no_server_holds_a_client_up_for_long() {
         assert!(waits(86_400).await <= LONGEST_ASKED.mul_f64(1.0 + ASKED_JITTER));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_sick_server_is_not_hammered_however_much_is_under_way() {
+        const MANY: u64 = 1000;
+        let budget = Arc::<RetryBudget>::default();
+        let calls = AtomicU64::new(0);
+        let attempts = (0..MANY).map(|_| {
+            until_done(Attempts::new(GIVE_UP_AFTER, &budget), || {
+                calls.fetch_add(1, Ordering::Relaxed);
+                async { Err::<(), _>(broken()) }
+            })
+        });
+        let ended = futures::future::join_all(attempts).await;
+        assert!(ended.into_iter().all(|ended| ended.is_err()), "patience ends all the same");
+        let retries = calls.into_inner() - MANY;
+        let most = BURST + RETRIES_PER_SECOND * GIVE_UP_AFTER.as_secs_f64();
+        assert!(retries as f64 <= most, "{retries} retries, at most {most} are right");
+        assert!(retries as f64 > most / 2.0, "{retries} retries: it hardly tries");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_goes_well_gives_a_retry_back() {
+        let budget = Arc::<RetryBudget>::default();
+        let started = Instant::now();
+        for _ in 0..1000 {
+            let mut attempts = Attempts::new(GIVE_UP_AFTER, &budget);
+            attempts.wait_after(broken()).await.unwrap();
+            attempts.progressed();
+        }
+        // Each waited for its own delay and for nothing else.
+        assert!(started.elapsed() < 1000 * 2 * SHORTEST_DELAY + SHORTEST_DELAY);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn being_asked_to_wait_is_counted() {
+        let budget = Arc::<RetryBudget>::default();
+        let mut attempts = Attempts::new(GIVE_UP_AFTER, &budget);
+        attempts.wait_after(broken()).await.unwrap();
+        assert_eq!(budget.slowdowns(), 0);
+        let details = ErrorDetails::with_retry_info(Some(Duration::from_secs(1)));
+        let error = Status::with_error_details(Code::Unavailable, "busy", details).into();
+        attempts.wait_after(error).await.unwrap();
+        assert_eq!(budget.slowdowns(), 1);
     }
 }

@@ -29,14 +29,14 @@ use sluice_proto::v1::{
     BidiWriteUploadResponse, ChecksummedData, WriteUploadRequest, WriteUploadResponse,
     upload_service_client::UploadServiceClient,
 };
-use tokio::time;
+use tokio::time::{self, Sleep};
 use tonic::{
     body::Body,
     transport::{Error as TransportError, channel::ResponseFuture},
 };
 use tower::Service;
 
-use crate::{Connection, Error, Result};
+use crate::{Connection, Error, RateLimit, Result};
 
 /// A stream on which nothing moves for this long is given up. Keep-alive
 /// notices dead connections much earlier; this is for servers that hang.
@@ -124,7 +124,9 @@ fn client<S>(
 where
     S: Stream<Item = WriteUploadRequest> + Send + 'static,
 {
-    let body = MessageBody { messages: Box::pin(messages), content: None, taken };
+    let rate_limit = connection.rate_limit();
+    let body =
+        MessageBody { messages: Box::pin(messages), content: None, taken, rate_limit, turn: None };
     UploadServiceClient::new(WithBody { connection, body: Some(Body::new(body)) })
 }
 
@@ -156,6 +158,9 @@ struct MessageBody<S> {
     content: Option<Bytes>,
     /// How many pieces the transport has taken.
     taken: Arc<AtomicU64>,
+    rate_limit: Option<RateLimit>,
+    /// When the next piece may go, where there is a limit.
+    turn: Option<Pin<Box<Sleep>>>,
 }
 
 impl<S> http_body::Body for MessageBody<S>
@@ -169,6 +174,16 @@ where
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        if let (Some(content), Some(limit)) = (&self.content, &self.rate_limit) {
+            if self.turn.is_none() {
+                let from = limit.reserve(content.len().min(PIECE) as u64);
+                self.turn = Some(Box::pin(time::sleep_until(from)));
+            }
+            if let Some(turn) = &mut self.turn {
+                ready!(turn.as_mut().poll(context));
+                self.turn = None;
+            }
+        }
         if let Some(mut content) = self.content.take() {
             let piece = content.split_to(content.len().min(PIECE));
             self.content = Some(content).filter(|content| !content.is_empty());
