@@ -54,9 +54,12 @@ enum Look {
 
 #[derive(Default)]
 struct Totals {
-    files: usize,
-    /// Absent while one of them is unknown.
-    bytes: Option<u64>,
+    files: AtomicUsize,
+    /// Counts only as long as all sizes are known.
+    bytes: AtomicU64,
+    size_unknown: bool,
+    /// Whether more files may be expected at any time.
+    growing: bool,
     files_done: AtomicUsize,
     there: AtomicU64,
     /// What was there before the command began.
@@ -68,11 +71,24 @@ struct Totals {
 impl Board {
     /// A board for files of these sizes; the size of a stream is not known.
     pub(crate) fn new(mode: ProgressMode, sizes: &[Option<u64>]) -> Self {
-        let totals = Arc::new(Totals {
-            files: sizes.len(),
-            bytes: sizes.iter().copied().sum(),
-            ..Totals::default()
-        });
+        Self::with(
+            mode,
+            Totals {
+                files: sizes.len().into(),
+                bytes: sizes.iter().flatten().sum::<u64>().into(),
+                size_unknown: sizes.contains(&None),
+                ..Totals::default()
+            },
+        )
+    }
+
+    /// A board for files that become known one after the other.
+    pub(crate) fn growing(mode: ProgressMode) -> Self {
+        Self::with(mode, Totals { growing: true, ..Totals::default() })
+    }
+
+    fn with(mode: ProgressMode, totals: Totals) -> Self {
+        let totals = Arc::new(totals);
         let terminal = io::stderr().is_terminal();
         let look = match mode {
             ProgressMode::Bar => Look::bars(&totals),
@@ -83,10 +99,19 @@ impl Board {
         Self { totals, look, started: Instant::now() }
     }
 
+    /// One more file, on a board that grows.
+    pub(crate) fn expect(&self, size: u64) {
+        self.totals.files.fetch_add(1, Ordering::Relaxed);
+        let bytes = self.totals.bytes.fetch_add(size, Ordering::Relaxed) + size;
+        if let Look::Bars { total: Some(total), .. } = &self.look {
+            total.set_length(bytes);
+        }
+    }
+
     /// A place for one file, which is shown once it is under way.
     pub(crate) fn row(self: &Arc<Self>, name: &str, size: Option<u64>) -> Row {
         let bar = match &self.look {
-            Look::Bars { all, total } if self.totals.files == 1 || size.is_none_or(is_large) => {
+            Look::Bars { all, total } if self.totals.is_one() || size.is_none_or(is_large) => {
                 let bar = file_bar(name, size);
                 Some(match total {
                     Some(total) => all.insert_before(total, bar),
@@ -105,7 +130,7 @@ impl Board {
     }
 
     /// Prints above the bars.
-    pub(crate) fn print(&self, print: impl FnOnce()) {
+    pub(crate) fn print<T>(&self, print: impl FnOnce() -> T) -> T {
         match &self.look {
             Look::Bars { all, .. } => all.suspend(print),
             Look::Lines(_) | Look::Nothing => print(),
@@ -134,9 +159,11 @@ impl Board {
 impl Look {
     fn bars(totals: &Totals) -> Self {
         let all = MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(10));
-        let total = (totals.files > 1).then(|| {
-            let bar = ProgressBar::new(totals.bytes.unwrap_or(0)).with_style(style(TOTAL_BAR));
-            all.add(bar.with_prefix(format!("0 of {} files", totals.files)))
+        let total = (!totals.is_one()).then(|| {
+            let bytes = totals.known_bytes().unwrap_or(0);
+            let bar = ProgressBar::new(bytes).with_style(style(TOTAL_BAR));
+            let files = totals.files.load(Ordering::Relaxed);
+            all.add(bar.with_prefix(format!("0 of {files} files")))
         });
         Self::Bars { all, total }
     }
@@ -166,6 +193,14 @@ impl Row {
         if *trouble != progress.trouble {
             trouble.clone_from(&progress.trouble);
             self.show_trouble(progress);
+        }
+    }
+
+    /// Shows that so many bytes are done.
+    pub(crate) fn at(&self, position: u64) {
+        self.move_to(position);
+        if let Some(bar) = &self.bar {
+            bar.set_position(position);
         }
     }
 
@@ -203,7 +238,8 @@ impl Row {
         self.move_to(size);
         let files_done = self.board.totals.files_done.fetch_add(1, Ordering::Relaxed) + 1;
         if let Look::Bars { total: Some(total), .. } = &self.board.look {
-            total.set_prefix(format!("{files_done} of {} files", self.board.totals.files));
+            let files = self.board.totals.files.load(Ordering::Relaxed);
+            total.set_prefix(format!("{files_done} of {files} files"));
         }
     }
 
@@ -228,21 +264,35 @@ impl Drop for Row {
 }
 
 impl Totals {
+    /// Whether there is one file and will be no other.
+    fn is_one(&self) -> bool {
+        !self.growing && self.files.load(Ordering::Relaxed) == 1
+    }
+
+    fn known_bytes(&self) -> Option<u64> {
+        (!self.size_unknown).then(|| self.bytes.load(Ordering::Relaxed))
+    }
+
     fn line(&self, elapsed: Duration) -> String {
         let there = self.there.load(Ordering::Relaxed);
         let sent = there.saturating_sub(self.resumed.load(Ordering::Relaxed));
-        let files = match self.files {
-            1 => String::new(),
+        let files = match self.files.load(Ordering::Relaxed) {
+            _ if self.is_one() => String::new(),
+            // What there will be is not known.
+            _ if self.growing => {
+                let done = self.files_done.load(Ordering::Relaxed);
+                format!("{}, ", units::count(done, "file"))
+            }
             files => format!("{} of {files} files, ", self.files_done.load(Ordering::Relaxed)),
         };
-        let bytes = match self.bytes {
-            Some(bytes) => format!(
+        let bytes = match self.known_bytes() {
+            Some(bytes) if !self.growing => format!(
                 "{} % ({} of {})",
                 units::percent(there, bytes),
                 units::bytes(there),
                 units::bytes(bytes)
             ),
-            None => units::bytes(there).to_string(),
+            _ => units::bytes(there).to_string(),
         };
         let trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
         let trouble = trouble.iter().map(|trouble| format!("; waiting: {trouble}"));
@@ -310,7 +360,7 @@ mod tests {
 
     #[test]
     fn a_line_says_files_bytes_and_speed() {
-        let totals = Totals { files: 3, bytes: Some(4096), ..Totals::default() };
+        let totals = Totals { files: 3.into(), bytes: 4096.into(), ..Totals::default() };
         totals.there.store(2048, Ordering::Relaxed);
         totals.resumed.store(1024, Ordering::Relaxed);
         totals.files_done.store(1, Ordering::Relaxed);

@@ -1,12 +1,15 @@
 //! Files on the server, as commands name and show them.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    path::{Component, Path, PathBuf},
+};
 
 use serde::Serialize;
 use sluice_domain::FileId;
 use sluice_sdk::{Client, File, v1::file::State};
 
-use crate::failure::Failure;
+use crate::{exit::Exit, failure::Failure};
 
 /// The file with this id, or else with this name.
 pub(crate) async fn resolve(client: &Client, name_or_id: &str) -> Result<File, Failure> {
@@ -32,6 +35,19 @@ pub(crate) fn folder_prefix(folder: &str) -> String {
     match folder.trim_end_matches('/') {
         "" => String::new(),
         folder => format!("{folder}/"),
+    }
+}
+
+/// Where a file of this name goes below a local folder. No server is trusted
+/// with a way out of it.
+pub(crate) fn place_below(folder: &Path, name: &str) -> Result<PathBuf, Failure> {
+    let plain = |component| matches!(component, Component::Normal(_));
+    match !name.is_empty() && Path::new(name).components().all(plain) {
+        true => Ok(folder.join(name)),
+        false => {
+            let message = format!("{name:?} is no name that a file here can have");
+            Err(Failure::new(Exit::Refused, message).hint("choose the place with --output"))
+        }
     }
 }
 
@@ -125,6 +141,15 @@ mod tests {
         assert_eq!(folder_prefix("a/b/"), "a/b/");
         assert_eq!(folder_prefix(""), "");
         assert_eq!(folder_prefix("/"), "");
+    }
+
+    #[test]
+    fn nothing_is_placed_outside_of_the_folder() {
+        let folder = Path::new("here");
+        assert_eq!(place_below(folder, "a/b").unwrap(), folder.join("a/b"));
+        for name in ["", "..", "../a", "a/../../b", "/a", "./a"] {
+            assert!(place_below(folder, name).is_err(), "{name}");
+        }
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! What became of each file, and of all together: events for programs on
 //! standard output, one line for people on standard error.
 
-use std::time::Duration;
+use std::{io::Write, path::Path, time::Duration};
 
 use serde::Serialize;
 use sluice_sdk::{File, Statistics};
@@ -28,12 +28,57 @@ pub(crate) enum Event<'a> {
         /// Size in bytes.
         size: u64,
     },
-    /// A file was deleted.
-    Removed {
+    /// The bytes of a file are what they should be.
+    Verified {
         /// Name of the file.
         name: &'a str,
         /// Id of the file.
         file_id: &'a str,
+        /// Size in bytes.
+        size: u64,
+    },
+    /// `--overwrite never`: there was something at the place of a file.
+    Kept {
+        /// Name of the file.
+        name: &'a str,
+        /// Id of the file.
+        file_id: &'a str,
+        /// What was there, and still is.
+        path: String,
+    },
+    /// A file was deleted.
+    Removed {
+        /// Name of the file.
+        name: &'a str,
+        /// Id of the file; absent for a local one.
+        file_id: Option<&'a str>,
+        /// Where the file was, if it was a local one.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        path: Option<String>,
+    },
+    /// `--dry-run`: a file would be uploaded.
+    WouldUpload(Planned<'a>),
+    /// `--dry-run`: a file would be downloaded.
+    WouldDownload(Planned<'a>),
+    /// `--dry-run`: a file would be deleted.
+    WouldRemove(Planned<'a>),
+    /// `--dry-run`: a file would have another name.
+    WouldRename {
+        /// Name of the file.
+        name: &'a str,
+        /// Id of the file.
+        file_id: &'a str,
+        /// The name that it would have.
+        new_name: &'a str,
+    },
+    /// A file has another name.
+    Renamed {
+        /// Name that the file had.
+        name: &'a str,
+        /// Id of the file.
+        file_id: &'a str,
+        /// The name that it has.
+        new_name: &'a str,
     },
     /// It did not go well.
     Failed {
@@ -74,6 +119,19 @@ pub(crate) struct Transferred<'a> {
     path: Option<String>,
 }
 
+/// A file to which something would happen. The fields are those of the event
+/// that would come.
+#[derive(Debug, Serialize)]
+pub(crate) struct Planned<'a> {
+    pub(crate) name: &'a str,
+    /// Absent where there would be a new file.
+    pub(crate) file_id: Option<&'a str>,
+    /// Absent where it is not known before.
+    pub(crate) size: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) path: Option<String>,
+}
+
 impl<'a> Transferred<'a> {
     pub(crate) fn new(file: &'a File, statistics: &Statistics, path: Option<String>) -> Self {
         let checksums = file.checksums.as_ref();
@@ -99,6 +157,10 @@ impl<'a> Transferred<'a> {
 pub(crate) struct Totals {
     files: usize,
     skipped: usize,
+    /// Not downloaded because something was there.
+    kept: usize,
+    /// Deleted; or with `--dry-run` what would be.
+    removed: usize,
     failed: usize,
     /// Not whole because the command was stopped.
     stopped: usize,
@@ -144,11 +206,98 @@ impl Summary {
         self.event(&Event::Skipped { name: &file.name, file_id: &file.id, size })
     }
 
+    pub(crate) fn verified(&mut self, event: &Event<'_>) -> Result<(), Failure> {
+        if let Event::Verified { name, size, .. } = event {
+            self.totals.files += 1;
+            self.totals.bytes += size;
+            self.only = Some((*name).to_owned()).filter(|_| self.totals.files == 1);
+        }
+        self.event(event)
+    }
+
+    pub(crate) fn kept(&mut self, file: &File, path: &Path) -> Result<(), Failure> {
+        self.totals.kept += 1;
+        let path = path.display().to_string();
+        self.event(&Event::Kept { name: &file.name, file_id: &file.id, path })
+    }
+
+    /// A file on the server was deleted: the command's purpose, or its end.
     pub(crate) fn removed(&mut self, file: &File) -> Result<(), Failure> {
+        self.count_removal(&file.name, file.size.cast_unsigned());
+        self.event(&Event::Removed { name: &file.name, file_id: Some(&file.id), path: None })
+    }
+
+    /// A local file was deleted.
+    pub(crate) fn removed_here(&mut self, name: &str, path: &Path) -> Result<(), Failure> {
+        self.count_removal(name, 0);
+        let path = Some(path.display().to_string());
+        self.event(&Event::Removed { name, file_id: None, path })
+    }
+
+    fn count_removal(&mut self, name: &str, size: u64) {
+        self.totals.removed += 1;
+        if self.removes_only() {
+            self.totals.files += 1;
+            self.totals.bytes += size;
+            self.only = Some(name.to_owned()).filter(|_| self.totals.files == 1);
+        }
+    }
+
+    /// Whether the command is there to remove files.
+    fn removes_only(&self) -> bool {
+        self.verb.ends_with("removed") || self.verb.ends_with("remove")
+    }
+
+    /// A file has, or would have, another name.
+    pub(crate) fn renamed(
+        &mut self,
+        file: &File,
+        new_name: &str,
+        dry_run: bool,
+    ) -> Result<(), Failure> {
         self.totals.files += 1;
         self.totals.bytes += file.size.cast_unsigned();
-        self.only = Some(file.name.clone()).filter(|_| self.totals.files == 1);
-        self.event(&Event::Removed { name: &file.name, file_id: &file.id })
+        let (name, file_id) = (file.name.as_str(), file.id.as_str());
+        match dry_run {
+            true => {
+                self.say(&format!("would rename {name} to {new_name}"))?;
+                self.event(&Event::WouldRename { name, file_id, new_name })
+            }
+            false => self.event(&Event::Renamed { name, file_id, new_name }),
+        }
+    }
+
+    /// What would happen to a file.
+    pub(crate) fn planned(&mut self, event: &Event<'_>) -> Result<(), Failure> {
+        let (what, file) = match event {
+            Event::WouldUpload(file) => ("upload", file),
+            Event::WouldDownload(file) => ("download", file),
+            Event::WouldRemove(file) => ("remove", file),
+            _ => return Ok(()),
+        };
+        if what == "remove" {
+            self.count_removal(file.name, file.size.unwrap_or(0));
+        } else {
+            self.totals.files += 1;
+            self.totals.bytes += file.size.unwrap_or(0);
+            self.only = Some(file.name.to_owned()).filter(|_| self.totals.files == 1);
+        }
+        let size = file.size.map(|size| format!(" ({})", units::bytes(size))).unwrap_or_default();
+        self.say(&format!("would {what} {}{size}", file.name))?;
+        self.event(event)
+    }
+
+    /// One line of output for people.
+    fn say(&self, line: &str) -> Result<(), Failure> {
+        if !self.json && !self.quiet {
+            writeln!(std::io::stdout().lock(), "{line}")?;
+        }
+        Ok(())
+    }
+
+    /// Whether nothing went wrong so far.
+    pub(crate) fn is_good(&self) -> bool {
+        self.failures.is_empty()
     }
 
     /// A file was not tried, or given up in its middle.
@@ -163,6 +312,18 @@ impl Summary {
         self.event(&Event::failed(name, failure))
     }
 
+    /// The same for a question rather than for work: one thing that is wrong
+    /// makes the answer, however much is right.
+    pub(crate) fn answer(self, elapsed: Duration, interrupted: bool) -> Result<Exit, Failure> {
+        let failures = self.failures.clone();
+        let exit = self.finish(elapsed, interrupted)?;
+        let worst = failures.iter().find(|exit| **exit == Exit::Corrupt).or(failures.first());
+        Ok(match worst {
+            Some(worst) if exit == Exit::Partial => *worst,
+            _ => exit,
+        })
+    }
+
     /// Tells about all files and answers how the process ends.
     pub(crate) fn finish(mut self, elapsed: Duration, interrupted: bool) -> Result<Exit, Failure> {
         self.totals.seconds = elapsed.as_secs_f64();
@@ -173,7 +334,10 @@ impl Summary {
         }
         match interrupted {
             true => Ok(Exit::Interrupted),
-            false => Ok(Exit::of_many(&self.failures, self.totals.files + self.totals.skipped)),
+            false => {
+                let Totals { files, skipped, kept, removed, .. } = self.totals;
+                Ok(Exit::of_many(&self.failures, files + skipped + kept + removed))
+            }
         }
     }
 
@@ -183,7 +347,10 @@ impl Summary {
 
     /// Whether an error message has said all there is.
     fn is_told_already(&self) -> bool {
-        matches!(self.totals, Totals { files: 0, skipped: 0, failed: 1, stopped: 0, .. })
+        matches!(
+            self.totals,
+            Totals { files: 0, skipped: 0, removed: 0, failed: 1, stopped: 0, .. }
+        )
     }
 
     fn line(&self, elapsed: Duration) -> String {
@@ -211,8 +378,12 @@ impl Summary {
                 line += &format!("; {} {what}", units::bytes(bytes));
             }
         }
+        let removed = if self.removes_only() { 0 } else { totals.removed };
+        let would = self.verb.starts_with("would");
         for (files, what) in [
             (totals.skipped, "already there with the same content"),
+            (totals.kept, "not replaced"),
+            (removed, if would { "would be removed" } else { "removed" }),
             (totals.failed, "failed"),
             (totals.stopped, "not done"),
         ] {

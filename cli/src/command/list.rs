@@ -12,6 +12,7 @@ use crate::{
     event::print_event,
     exit::Exit,
     failure::Failure,
+    filter::{Filter, FilterArguments},
     remote::RemoteArguments,
     remote_file::{FileView, folder_prefix},
     terminal::{self, FOLDER},
@@ -30,6 +31,8 @@ pub(crate) struct ListArguments {
     #[arg(short, long)]
     recursive: bool,
     #[command(flatten)]
+    filter: FilterArguments,
+    #[command(flatten)]
     pub(super) display: DisplayArguments,
     #[command(flatten)]
     remote: RemoteArguments,
@@ -43,6 +46,7 @@ struct FolderView<'a> {
 
 impl ListArguments {
     pub(crate) async fn run(self) -> Result<Exit, Failure> {
+        let filter = self.filter.compile()?;
         let client = self.remote.connect().await?;
         let prefix = folder_prefix(&self.folder);
         let query = ListQuery::by_name().prefix(&prefix);
@@ -55,6 +59,9 @@ impl ListArguments {
         }
         while let Some(entry) = entries.try_next().await? {
             empty = false;
+            if !takes(&filter, &entry, prefix.len()) {
+                continue;
+            }
             self.print(&entry, if self.recursive { "" } else { &prefix })?;
         }
         if !empty {
@@ -102,6 +109,16 @@ impl ListArguments {
             Entry::Prefix(_) => writeln!(output, "{FOLDER}{name}{FOLDER:#}")?,
         }
         Ok(())
+    }
+}
+
+/// Whether the filter lets an entry of a folder be seen. Folders are, unless
+/// nothing in them can be.
+fn takes(filter: &Filter, entry: &Entry, prefix: usize) -> bool {
+    let name = &entry.name()[prefix..];
+    match entry {
+        Entry::File(_) => filter.takes(name),
+        Entry::Prefix(_) => filter.looks_into(name.trim_end_matches('/')),
     }
 }
 

@@ -4,6 +4,7 @@
 mod serve;
 
 mod download;
+mod sync;
 mod upload;
 
 mod cat;
@@ -13,6 +14,7 @@ mod rename;
 mod sign;
 mod stat;
 mod uploads;
+mod verify;
 mod watch;
 
 use clap::Subcommand;
@@ -31,10 +33,16 @@ pub(crate) enum Command {
     /// Download files or folders
     #[command(visible_alias = "get")]
     Download(download::DownloadArguments),
+    /// Make a folder here and a folder on the server equal
+    #[command(after_long_help = sync::HELP)]
+    Sync(sync::SyncArguments),
     /// List files
     Ls(list::ListArguments),
     /// Show what is known about a file
     Stat(stat::StatArguments),
+    /// Check that files here and on the server have the same bytes
+    #[command(after_long_help = verify::HELP)]
+    Verify(verify::VerifyArguments),
     /// Write a file to standard output
     Cat(cat::CatArguments),
     /// Make a link with which anybody can download a file
@@ -57,6 +65,8 @@ impl Command {
             Self::Serve(_) => None,
             Self::Upload(arguments) => Some(&arguments.display),
             Self::Download(arguments) => Some(&arguments.display),
+            Self::Sync(arguments) => Some(&arguments.display),
+            Self::Verify(arguments) => Some(&arguments.display),
             Self::Ls(arguments) => Some(&arguments.display),
             Self::Stat(arguments) => Some(&arguments.display),
             Self::Cat(arguments) => Some(&arguments.display),
@@ -74,8 +84,10 @@ impl Command {
             Self::Serve(arguments) => Box::pin(arguments.run()).await,
             Self::Upload(arguments) => Box::pin(arguments.run()).await,
             Self::Download(arguments) => Box::pin(arguments.run()).await,
+            Self::Sync(arguments) => Box::pin(arguments.run()).await,
             Self::Ls(arguments) => Box::pin(arguments.run()).await,
             Self::Stat(arguments) => Box::pin(arguments.run()).await,
+            Self::Verify(arguments) => Box::pin(arguments.run()).await,
             Self::Cat(arguments) => Box::pin(arguments.run()).await,
             Self::Sign(arguments) => Box::pin(arguments.run()).await,
             Self::Mv(arguments) => Box::pin(arguments.run()).await,

@@ -4,15 +4,17 @@ use std::time::Instant;
 
 use clap::Args;
 use futures::{StreamExt, TryStreamExt, stream};
-use sluice_sdk::{Client, Entry, File, ListQuery};
+use sluice_sdk::Client;
 
 use crate::{
     display::DisplayArguments,
     exit::Exit,
     failure::Failure,
+    filter::{Filter, FilterArguments},
     remote::RemoteArguments,
-    remote_file::{folder_prefix, resolve},
-    summary::Summary,
+    remote_file::resolve,
+    remote_tree::files_in,
+    summary::{Event, Planned, Summary},
     terminal,
 };
 
@@ -31,6 +33,8 @@ pub(crate) struct RemoveArguments {
     #[arg(long)]
     dry_run: bool,
     #[command(flatten)]
+    filter: FilterArguments,
+    #[command(flatten)]
     pub(super) display: DisplayArguments,
     #[command(flatten)]
     remote: RemoteArguments,
@@ -39,11 +43,13 @@ pub(crate) struct RemoveArguments {
 impl RemoveArguments {
     pub(crate) async fn run(self) -> Result<Exit, Failure> {
         let started = Instant::now();
+        self.filter.only_with(self.recursive)?;
+        let filter = self.filter.compile()?;
         let client = self.remote.connect().await?;
         let verb = if self.dry_run { "would remove" } else { "removed" };
         let mut summary = Summary::new(verb, self.display.json, self.display.quiet);
         for name in &self.files {
-            match self.remove(&client, name, &mut summary).await {
+            match self.remove(&client, name, &filter, &mut summary).await {
                 Ok(()) => {}
                 Err(failure) => {
                     terminal::failure(&failure);
@@ -61,42 +67,29 @@ impl RemoveArguments {
         &self,
         client: &Client,
         name: &str,
+        filter: &Filter,
         summary: &mut Summary,
     ) -> Result<(), Failure> {
         let files = match self.recursive {
-            true => files_in(client, name).await?,
+            true => files_in(client, name, filter).await?,
             false => vec![resolve(client, name).await?],
         };
-        let removals = stream::iter(files).map(|file| async move {
-            if !self.dry_run {
-                client.delete(&file.id).await?;
+        if self.dry_run {
+            for file in &files {
+                let (name, size) = (&file.name, Some(file.size.cast_unsigned()));
+                let planned = Planned { name, file_id: Some(&file.id), size, path: None };
+                summary.planned(&Event::WouldRemove(planned))?;
             }
+            return Ok(());
+        }
+        let removals = stream::iter(files).map(|file| async move {
+            client.delete(&file.id).await?;
             Ok::<_, sluice_sdk::Error>(file)
         });
         let mut removals = removals.buffer_unordered(PARALLEL);
         while let Some(file) = removals.try_next().await? {
-            if self.dry_run && !self.display.quiet && !self.display.json {
-                terminal::note(&file.name);
-            }
             summary.removed(&file)?;
         }
         Ok(())
-    }
-}
-
-/// All files of a folder.
-pub(super) async fn files_in(client: &Client, folder: &str) -> Result<Vec<File>, Failure> {
-    let prefix = folder_prefix(folder);
-    let entries = client.list(ListQuery::by_name().prefix(prefix));
-    let files = entries.try_filter_map(|entry| async {
-        Ok(match entry {
-            Entry::File(file) => Some(file),
-            Entry::Prefix(_) => None,
-        })
-    });
-    let files: Vec<_> = files.try_collect().await?;
-    match files.is_empty() {
-        true => Err(Failure::new(Exit::NotFound, format!("there is no folder {folder}"))),
-        false => Ok(files),
     }
 }

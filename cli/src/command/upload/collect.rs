@@ -2,14 +2,17 @@
 
 use std::{
     collections::HashSet,
-    fs, io,
+    fs,
     path::{Path, PathBuf},
     time::SystemTime,
 };
 
-use walkdir::WalkDir;
-
-use crate::{exit::Exit, failure::Failure, terminal};
+use crate::{
+    failure::Failure,
+    filter::Filter,
+    join::Sorted,
+    local_tree::{Found, LocalFile, relative_name, unreadable, walk},
+};
 
 /// How names on the server are made.
 #[derive(Debug, Clone, Copy)]
@@ -22,16 +25,16 @@ pub(super) struct Naming<'a> {
 
 /// One file to upload.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Item {
+pub(crate) struct Item {
     /// Where its bytes are.
-    pub(super) origin: Origin,
+    pub(crate) origin: Origin,
     /// What it is called on the server.
-    pub(super) name: String,
+    pub(crate) name: String,
 }
 
 /// Where bytes are.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Origin {
+pub(crate) enum Origin {
     StandardInput,
     /// A pipe or device: read once, its size is not known.
     Pipe(PathBuf),
@@ -45,17 +48,41 @@ pub(super) enum Origin {
 /// What there is to upload, and what could not be looked at.
 #[derive(Debug, Default)]
 pub(super) struct Collected {
-    pub(super) items: Vec<Item>,
+    /// What was named together, each sorted by name: all files, then folder by
+    /// folder.
+    pub(super) groups: Vec<Vec<Item>>,
     pub(super) problems: Vec<(String, Failure)>,
+    /// Why something is not among them.
+    pub(super) left_out: Vec<String>,
 }
 
 impl Item {
+    /// A file of a folder whose name on the server begins so.
+    pub(crate) fn of_folder(file: LocalFile, prefix: &str) -> Self {
+        let LocalFile { path, name, size, modified } = file;
+        Self { name: format!("{prefix}{name}"), origin: Origin::File { path, size, modified } }
+    }
+
     /// The size, where it is known.
-    pub(super) fn size(&self) -> Option<u64> {
+    pub(crate) fn size(&self) -> Option<u64> {
         match &self.origin {
             Origin::File { size, .. } => Some(*size),
             Origin::StandardInput | Origin::Pipe(_) => None,
         }
+    }
+
+    /// Where its bytes are, for people.
+    pub(crate) fn path(&self) -> Option<&Path> {
+        match &self.origin {
+            Origin::File { path, .. } | Origin::Pipe(path) => Some(path),
+            Origin::StandardInput => None,
+        }
+    }
+}
+
+impl Sorted for Item {
+    fn place(&self) -> Option<&str> {
+        Some(&self.name)
     }
 }
 
@@ -64,17 +91,19 @@ pub(super) fn collect(
     paths: &[PathBuf],
     naming: Naming<'_>,
     recursive: bool,
+    filter: &Filter,
 ) -> Result<Collected, Failure> {
     if naming.name.is_some() && paths.len() > 1 {
         return Err(Failure::usage("--name is for one file; use --prefix for several"));
     }
     let mut collected = Collected::default();
+    let mut files = Vec::new();
     for path in paths {
         if path == Path::new("-") {
             let name = naming.name.ok_or_else(|| {
                 Failure::usage("standard input has no name").hint("give it one with --name")
             })?;
-            collected.items.push(Item { origin: Origin::StandardInput, name: name.to_owned() });
+            files.push(Item { origin: Origin::StandardInput, name: name.to_owned() });
             continue;
         }
         let metadata = fs::metadata(path).map_err(|error| unreadable(path, &error))?;
@@ -83,76 +112,54 @@ pub(super) fn collect(
                 Some(name) => name.to_owned(),
                 None => naming.place(&own_name(path)?),
             };
-            collected.items.push(Item { origin: origin(path, &metadata), name });
+            files.push(Item { origin: origin(path, &metadata), name });
         } else if !recursive {
             let message = format!("{} is a folder", path.display());
             return Err(Failure::usage(message).hint("upload it with everything in it with -r"));
         } else if naming.name.is_some() {
             return Err(Failure::usage("--name is for one file; use --prefix for a folder"));
         } else {
-            collected.add_folder(path, naming)?;
+            collected.add_folder(path, naming, filter)?;
         }
     }
+    files.sort_by(|left, right| left.name.cmp(&right.name));
+    collected.groups.insert(0, files);
     collected.check_names()?;
     Ok(collected)
 }
 
 impl Collected {
+    pub(super) fn items(&self) -> impl Iterator<Item = &Item> {
+        self.groups.iter().flatten()
+    }
+
     /// Adds what is in a folder, under the folder's name as `cp -r` does.
-    fn add_folder(&mut self, folder: &Path, naming: Naming<'_>) -> Result<(), Failure> {
+    fn add_folder(
+        &mut self,
+        folder: &Path,
+        naming: Naming<'_>,
+        filter: &Filter,
+    ) -> Result<(), Failure> {
         // `.` and `..` have no name of their own; their content has.
         let top = folder.file_name().map(|_| own_name(folder)).transpose()?;
-        for entry in WalkDir::new(folder).min_depth(1).sort_by_file_name() {
-            let entry = match entry {
-                Ok(entry) => entry,
-                Err(error) => {
-                    let path = error.path().unwrap_or(folder).to_owned();
-                    let failure = unreadable(&path, &error.into());
+        let prefix = naming.place(&top.map_or(String::new(), |top| format!("{top}/")));
+        let mut items = Vec::new();
+        for found in walk(folder, filter.clone()) {
+            match found {
+                Found::File(file) => items.push(Item::of_folder(file, &prefix)),
+                Found::LeftOut(why) => self.left_out.push(why),
+                Found::Problem(path, failure) => {
                     self.problems.push((path.display().to_string(), failure));
-                    continue;
                 }
-            };
-            let path = entry.path();
-            if entry.file_type().is_dir() {
-                continue;
-            }
-            // Follows a link to what it points at.
-            let metadata = match fs::metadata(path) {
-                Ok(metadata) if metadata.is_file() => metadata,
-                Ok(metadata) if metadata.is_dir() => {
-                    skip(path, "is a link to a folder");
-                    continue;
-                }
-                Ok(_) => {
-                    skip(path, "is neither a file nor a folder");
-                    continue;
-                }
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                    skip(path, "points to nothing");
-                    continue;
-                }
-                Err(error) => {
-                    let failure = unreadable(path, &error);
-                    self.problems.push((path.display().to_string(), failure));
-                    continue;
-                }
-            };
-            let below = path.strip_prefix(folder).unwrap_or(path);
-            match relative_name(below) {
-                Ok(name) => {
-                    let name = top.iter().fold(name, |name, top| format!("{top}/{name}"));
-                    let name = naming.place(&name);
-                    self.items.push(Item { origin: origin(path, &metadata), name });
-                }
-                Err(failure) => self.problems.push((path.display().to_string(), failure)),
             }
         }
+        self.groups.push(items);
         Ok(())
     }
 
     fn check_names(&self) -> Result<(), Failure> {
         let mut names = HashSet::new();
-        let twice = self.items.iter().find(|item| !names.insert(&item.name));
+        let twice = self.items().find(|item| !names.insert(&item.name));
         match twice {
             Some(item) => {
                 let message = format!("two of these files would be called {}", item.name);
@@ -184,30 +191,10 @@ fn own_name(path: &Path) -> Result<String, Failure> {
     relative_name(Path::new(path.file_name().unwrap_or(path.as_os_str())))
 }
 
-/// A relative path as a name: segments joined by `/` on every system.
-fn relative_name(path: &Path) -> Result<String, Failure> {
-    let segments = path.iter().map(|segment| segment.to_str()).collect::<Option<Vec<_>>>();
-    segments.map(|segments| segments.join("/")).ok_or_else(|| {
-        let message = format!("the name of {} is not UTF-8", path.display());
-        Failure::new(Exit::Refused, message).hint("upload it by itself with --name")
-    })
-}
-
-fn unreadable(path: &Path, error: &io::Error) -> Failure {
-    let exit = match error.kind() {
-        io::ErrorKind::NotFound => Exit::NotFound,
-        _ => Exit::Other,
-    };
-    Failure::new(exit, format!("cannot read {}: {error}", path.display()))
-}
-
-fn skip(path: &Path, why: &str) {
-    terminal::warning(&format!("{} {why}; left out", path.display()));
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{exit::Exit, filter::FilterArguments};
 
     const PLAIN: Naming<'_> = Naming { name: None, prefix: None };
 
@@ -220,28 +207,31 @@ mod tests {
         folder
     }
 
-    fn names(paths: &[PathBuf], naming: Naming<'_>, recursive: bool) -> Vec<String> {
-        let collected = collect(paths, naming, recursive).unwrap();
-        collected.items.into_iter().map(|item| item.name).collect()
+    fn all(paths: &[PathBuf], naming: Naming<'_>, recursive: bool) -> Result<Vec<String>, Failure> {
+        let filter = FilterArguments::default().compile()?;
+        let collected = collect(paths, naming, recursive, &filter)?;
+        Ok(collected.groups.into_iter().flatten().map(|item| item.name).collect())
     }
 
     #[test]
     fn a_folder_keeps_its_name_and_its_order() {
         let folder = folder();
         let photos = [folder.path().join("photos")];
-        assert_eq!(names(&photos, PLAIN, true), ["photos/2024/a.jpg", "photos/b.jpg"]);
+        let names = |paths, naming| all(paths, naming, true).unwrap();
+        assert_eq!(names(&photos, PLAIN), ["photos/2024/a.jpg", "photos/b.jpg"]);
         let backup = Naming { prefix: Some("backup/"), ..PLAIN };
-        assert_eq!(names(&photos, backup, true)[0], "backup/photos/2024/a.jpg");
+        assert_eq!(names(&photos, backup)[0], "backup/photos/2024/a.jpg");
         let here = [folder.path().join("photos/2024/..")];
-        assert_eq!(names(&here, PLAIN, true), ["2024/a.jpg", "b.jpg"]);
+        assert_eq!(names(&here, PLAIN), ["2024/a.jpg", "b.jpg"]);
+        assert_eq!(names(&here, backup), ["backup/2024/a.jpg", "backup/b.jpg"]);
     }
 
     #[test]
     fn a_folder_needs_to_be_asked_for() {
         let folder = folder();
-        let failure = collect(&[folder.path().to_owned()], PLAIN, false).unwrap_err();
+        let failure = all(&[folder.path().to_owned()], PLAIN, false).unwrap_err();
         assert_eq!(failure.exit, Exit::Usage);
-        let failure = collect(&[folder.path().join("nothing")], PLAIN, false).unwrap_err();
+        let failure = all(&[folder.path().join("nothing")], PLAIN, false).unwrap_err();
         assert_eq!(failure.exit, Exit::NotFound);
     }
 
@@ -249,24 +239,10 @@ mod tests {
     fn names_are_unique_and_standard_input_needs_one() {
         let folder = folder();
         let twice = [folder.path().join("notes.txt"), folder.path().join("notes.txt")];
-        assert_eq!(collect(&twice, PLAIN, false).unwrap_err().exit, Exit::Usage);
-        assert_eq!(collect(&["-".into()], PLAIN, false).unwrap_err().exit, Exit::Usage);
+        assert_eq!(all(&twice, PLAIN, false).unwrap_err().exit, Exit::Usage);
+        assert_eq!(all(&["-".into()], PLAIN, false).unwrap_err().exit, Exit::Usage);
         let named = Naming { name: Some("x"), ..PLAIN };
-        assert_eq!(names(&["-".into()], named, false), ["x"]);
-        assert_eq!(names(&twice[..1], named, false), ["x"]);
-    }
-
-    #[cfg(unix)]
-    #[test]
-    fn links_lead_to_files_and_nowhere_else() {
-        use std::os::unix::fs::symlink;
-
-        let folder = folder();
-        let photos = folder.path().join("photos");
-        symlink(folder.path().join("notes.txt"), photos.join("link.txt")).unwrap();
-        symlink("nowhere", photos.join("dangling")).unwrap();
-        symlink(&photos, photos.join("loop")).unwrap();
-        let found = names(&[photos], PLAIN, true);
-        assert_eq!(found, ["photos/2024/a.jpg", "photos/b.jpg", "photos/link.txt"]);
+        assert_eq!(all(&["-".into()], named, false).unwrap(), ["x"]);
+        assert_eq!(all(&twice[..1], named, false).unwrap(), ["x"]);
     }
 }

@@ -17,53 +17,53 @@ const LONGEST_LIFE: Duration = Duration::from_secs(31 * 24 * 60 * 60);
 
 /// The records of uploads to one server, in the user's state folder.
 #[derive(Debug, Clone)]
-pub(super) struct Journal {
+pub(crate) struct Journal {
     folder: PathBuf,
     server: String,
 }
 
 /// Which file is uploaded as what. Another size or time is another upload.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Subject {
-    pub(super) server: String,
+pub(crate) struct Subject {
+    pub(crate) server: String,
     /// Absolute.
-    pub(super) path: PathBuf,
-    pub(super) name: String,
-    pub(super) size: u64,
+    pub(crate) path: PathBuf,
+    pub(crate) name: String,
+    pub(crate) size: u64,
     /// Nanoseconds since 1970.
-    pub(super) modified: u128,
+    pub(crate) modified: u128,
 }
 
 /// What the upload was opened with. A repeat of the request must be equal.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Terms {
-    pub(super) content_type: String,
-    pub(super) metadata: BTreeMap<String, String>,
-    pub(super) part_size: Option<u64>,
-    pub(super) replace: bool,
+pub(crate) struct Terms {
+    pub(crate) content_type: String,
+    pub(crate) metadata: BTreeMap<String, String>,
+    pub(crate) part_size: Option<u64>,
+    pub(crate) replace: bool,
 }
 
 /// One upload.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Record {
-    pub(super) subject: Subject,
-    pub(super) terms: Terms,
+pub(crate) struct Record {
+    pub(crate) subject: Subject,
+    pub(crate) terms: Terms,
     /// Written before the server knows it.
-    pub(super) request_id: String,
+    pub(crate) request_id: String,
     /// Known once the server has answered.
-    pub(super) upload_id: Option<String>,
+    pub(crate) upload_id: Option<String>,
 }
 
 /// The place of one upload's record.
 #[derive(Debug, Clone)]
-pub(super) struct Entry {
+pub(crate) struct Entry {
     path: PathBuf,
     subject: Subject,
 }
 
 impl Journal {
     /// The journal for a server, if the system has a place for it.
-    pub(super) fn open(server: &str) -> Option<Self> {
+    pub(crate) fn open(server: &str) -> Option<Self> {
         let state = dirs::state_dir().or_else(dirs::data_local_dir)?;
         let journal = Self { folder: state.join("sluice/uploads"), server: server.to_owned() };
         journal.forget_old();
@@ -71,7 +71,7 @@ impl Journal {
     }
 
     /// The place for a file.
-    pub(super) fn entry(
+    pub(crate) fn entry(
         &self,
         path: &Path,
         name: &str,
@@ -105,13 +105,13 @@ impl Journal {
 
 impl Entry {
     /// What an earlier run has left.
-    pub(super) fn load(&self) -> Option<Record> {
+    pub(crate) fn load(&self) -> Option<Record> {
         let record: Record = serde_json::from_slice(&fs::read(&self.path).ok()?).ok()?;
         (record.subject == self.subject).then_some(record)
     }
 
     /// Writes the record so that it is there whole or not at all.
-    pub(super) fn save(
+    pub(crate) fn save(
         &self,
         terms: &Terms,
         request_id: &str,
@@ -136,7 +136,7 @@ impl Entry {
     }
 
     /// The upload is over.
-    pub(super) fn forget(&self) {
+    pub(crate) fn forget(&self) {
         let _ = fs::remove_file(&self.path);
     }
 }

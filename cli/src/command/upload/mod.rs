@@ -1,39 +1,34 @@
 //! `sluice upload`: files, folders and standard input.
 
+mod choices;
 mod collect;
+mod existing;
 mod follow;
 mod journal;
+mod report;
 mod transfer;
 
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
+use std::{path::PathBuf, sync::Arc};
 
-use clap::{Args, ValueEnum, value_parser};
+use clap::Args;
 use futures::{StreamExt, stream};
-use sluice_sdk::OnConflict;
-use tokio::sync::Semaphore;
 
-use self::{
-    collect::{Collected, Naming},
-    journal::Journal,
+pub(crate) use self::{
+    choices::{Choices, ConflictChoice},
+    collect::Item,
+    existing::Existing,
+    report::Report,
     transfer::{Outcome, Uploader},
 };
-use crate::{
-    display::DisplayArguments,
-    exit::Exit,
-    failure::Failure,
-    interrupt,
-    progress::Board,
-    remote::{DEFAULT_STREAMS, RemoteArguments},
-    summary::{Event, Summary, Transferred},
-    terminal, units,
+use self::{
+    collect::{Collected, Naming, collect},
+    existing::with_existing,
 };
-
-/// Files in flight, where they are small: each waits for the server's disk.
-const PARALLEL: usize = 32;
-/// How many mebibytes may be in flight, each file counting for
-/// [`MOST_WEIGHT`] at most: so eight large files are.
-const MEBIBYTES_IN_FLIGHT: usize = 64;
-const MOST_WEIGHT: u32 = 8;
+use crate::{
+    display::DisplayArguments, exit::Exit, failure::Failure, filter::FilterArguments, interrupt,
+    progress::Board, remote::RemoteArguments, speed::SpeedArguments, summary::Summary, terminal,
+    units,
+};
 
 #[derive(Debug, Args)]
 pub(crate) struct UploadArguments {
@@ -61,86 +56,88 @@ pub(crate) struct UploadArguments {
     /// Size of parts, a power of two; small ones lose less on slow links [default: by size]
     #[arg(long, value_name = "SIZE", value_parser = units::parse_bytes)]
     part_size: Option<u64>,
-    /// Parallel streams for each large file
-    #[arg(long, value_name = "COUNT", default_value_t = DEFAULT_STREAMS, value_parser = value_parser!(u16).range(1..=64))]
-    streams: u16,
+    /// SHA-256 that the one file must have, in hex; waits until the server has checked it
+    #[arg(long, value_name = "SHA256", value_parser = parse_sha256)]
+    checksum: Option<[u8; 32]>,
+    /// Wait until each file can be read, which takes a moment where the server examines it
+    #[arg(long)]
+    wait: bool,
     /// Begin anew and keep no record to go on from
     #[arg(long)]
     no_resume: bool,
+    /// Only show what would be uploaded
+    #[arg(long)]
+    dry_run: bool,
+    #[command(flatten)]
+    filter: FilterArguments,
+    #[command(flatten)]
+    speed: SpeedArguments,
     #[command(flatten)]
     pub(super) display: DisplayArguments,
     #[command(flatten)]
     remote: RemoteArguments,
 }
 
-/// What `--on-conflict` takes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum ConflictChoice {
-    // Without comments for the help, which shows them on lines of their own.
-    Fail,
-    Replace,
-}
-
 impl UploadArguments {
     pub(crate) async fn run(self) -> Result<Exit, Failure> {
+        self.filter.only_with(self.recursive)?;
         let naming = Naming { name: self.name.as_deref(), prefix: self.prefix.as_deref() };
-        let Collected { items, problems } = collect::collect(&self.paths, naming, self.recursive)?;
-        let client = self.remote.connect_for(self.streams.max(DEFAULT_STREAMS)).await?;
-        let sizes: Vec<_> = items.iter().map(collect::Item::size).collect();
+        let filter = self.filter.compile()?;
+        let collected = collect(&self.paths, naming, self.recursive, &filter)?;
+        if self.checksum.is_some() && collected.items().count() != 1 {
+            return Err(Failure::usage("--checksum is for one file"));
+        }
+        let client = self.speed.connect(&self.remote).await?;
+        let sizes: Vec<_> = collected.items().map(Item::size).collect();
         let board = Arc::new(Board::new(self.display.progress(), &sizes));
         let interrupted = interrupt::token();
         let stop = interrupted.child_token();
-        let uploader = Uploader {
-            client: &client,
-            arguments: &self,
-            journal: self.journal(),
-            board: board.clone(),
-            stop: stop.clone(),
-            room: Semaphore::new(MEBIBYTES_IN_FLIGHT),
-        };
+        let choices = self.choices();
+        let uploader = Uploader::new(&client, &choices, self.speed.gate(&client), &board, &stop);
+        let verb = if self.dry_run { "would upload" } else { "uploaded" };
+        let summary = Summary::new(verb, self.display.json, self.display.quiet);
+        let mut report = Report::new(summary, &board, &stop);
 
-        let mut summary = Summary::new("uploaded", self.display.json, self.display.quiet);
-        for (name, problem) in &problems {
-            board.print(|| terminal::failure(problem));
-            summary.failed(name, problem)?;
+        let Collected { groups, problems, left_out } = collected;
+        for why in &left_out {
+            board.print(|| terminal::warning(why));
         }
-        let uploads = stream::iter(&items).map(async |item| (item, uploader.upload(item).await));
-        let mut uploads = uploads.buffer_unordered(PARALLEL);
-        while let Some((item, outcome)) = uploads.next().await {
-            match outcome {
-                Ok(Outcome::Uploaded(uploaded)) => {
-                    let file = Transferred::new(&uploaded.file, &uploaded.statistics, None);
-                    summary.transferred(&Event::Uploaded(file))?;
-                }
-                Ok(Outcome::AlreadyThere(file)) => summary.skipped(&file)?,
-                Ok(Outcome::Stopped) => summary.stopped(),
-                Err(failure) => {
-                    board.print(|| terminal::failure(&failure));
-                    summary.failed(&item.name, &failure)?;
-                    if failure.exit.concerns_all_files() {
-                        stop.cancel();
-                    }
-                }
+        for (name, problem) in &problems {
+            report.failed(name, problem)?;
+        }
+        let items = stream::iter(groups).flat_map(|items| with_existing(&client, items));
+        let items = items.take_until(stop.cancelled());
+        let outcomes = items.map(async |item| {
+            let (item, existing) = item?;
+            let outcome = match self.dry_run {
+                true => uploader.would_upload(&item, existing).await,
+                false => uploader.upload(&item, existing).await,
+            };
+            Ok::<_, Failure>((item, outcome))
+        });
+        let mut outcomes = self.speed.work_on(outcomes, self.dry_run);
+        while let Some(done) = outcomes.next().await {
+            match done {
+                Ok((item, outcome)) => report.uploaded(&item, outcome)?,
+                Err(failure) => report.listing_failed(&failure)?,
             }
         }
-        board.finish();
-        summary.finish(board.elapsed(), interrupted.is_cancelled())
+        drop(outcomes);
+        report.finish(sizes.len() + problems.len(), interrupted.is_cancelled())
     }
 
-    fn journal(&self) -> Option<Journal> {
-        if self.no_resume { None } else { Journal::open(&self.remote.endpoint()) }
-    }
-
-    fn labels(&self) -> BTreeMap<String, String> {
-        self.metadata.iter().cloned().collect()
-    }
-}
-
-impl From<ConflictChoice> for OnConflict {
-    fn from(choice: ConflictChoice) -> Self {
-        match choice {
-            ConflictChoice::Fail => Self::Fail,
-            ConflictChoice::Replace => Self::Replace,
+    fn choices(&self) -> Choices {
+        Choices {
+            remember_for: (!self.no_resume).then(|| self.remote.endpoint()),
+            on_conflict: self.on_conflict,
+            content_type: self.content_type.clone(),
+            labels: self.metadata.iter().cloned().collect(),
+            part_size: self.part_size,
+            streams: self.speed.streams(),
+            quiet: self.display.quiet,
+            sha256: self.checksum,
+            // Before that, nothing is known about the checksum.
+            wait: self.wait || self.checksum.is_some(),
         }
     }
 }
@@ -148,4 +145,10 @@ impl From<ConflictChoice> for OnConflict {
 fn key_and_value(text: &str) -> Result<(String, String), String> {
     let (key, value) = text.split_once('=').ok_or("a label looks like KEY=VALUE")?;
     Ok((key.to_owned(), value.to_owned()))
+}
+
+fn parse_sha256(text: &str) -> Result<[u8; 32], String> {
+    let bytes = hex::decode(text.strip_prefix("sha256:").unwrap_or(text)).ok();
+    let digest = bytes.and_then(|bytes| bytes.try_into().ok());
+    digest.ok_or_else(|| "a SHA-256 has 64 hexadecimal digits, as sha256sum prints them".into())
 }

@@ -5,45 +5,87 @@ use std::{path::Path, sync::Arc, time::Duration};
 use sluice_domain::DEFAULT_PART_SIZE;
 use sluice_sdk::{
     CancellationToken, Client, Error, File, Kind, Reason, Source, UploadOptions, Uploaded,
+    v1::file::State,
 };
-use tokio::sync::Semaphore;
+use tokio::{
+    sync::Semaphore,
+    time::{self, Instant},
+};
 use uuid::Uuid;
 
 use super::{
-    ConflictChoice, MOST_WEIGHT, UploadArguments,
+    choices::Choices,
     collect::{Item, Origin},
+    existing::Existing,
     follow::Follow,
     journal::{Entry, Journal, Terms},
 };
 use crate::{
+    exit::Exit,
     failure::Failure,
+    gate::Gate,
     local_file::has_content_of,
     progress::{Board, Row},
     terminal, units,
 };
 
+/// How many mebibytes may be in flight, each file counting for
+/// [`MOST_WEIGHT`] at most: so eight large files are.
+const MEBIBYTES_IN_FLIGHT: usize = 64;
+const MOST_WEIGHT: u32 = 8;
+/// How often to ask whether a file can be read.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(20);
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+/// Servers sweep every half a minute what is older than ten seconds.
+const SWEPT_WITHIN: Duration = Duration::from_secs(60);
+/// Sending less than this costs no more than asking whether it is there.
+const ASK_FROM: u64 = 128 * 1024;
+
 /// What all uploads of a command share.
-pub(super) struct Uploader<'a> {
-    pub(super) client: &'a Client,
-    pub(super) arguments: &'a UploadArguments,
-    pub(super) journal: Option<Journal>,
-    pub(super) board: Arc<Board>,
-    pub(super) stop: CancellationToken,
+pub(crate) struct Uploader<'a> {
+    client: &'a Client,
+    choices: &'a Choices,
+    journal: Option<Journal>,
+    board: Arc<Board>,
+    stop: CancellationToken,
+    gate: Gate,
     /// Mebibytes that may be in flight.
-    pub(super) room: Semaphore,
+    room: Semaphore,
 }
 
 /// What became of one file.
-pub(super) enum Outcome {
-    Uploaded(Uploaded),
+pub(crate) enum Outcome {
+    Uploaded(Box<Uploaded>),
     /// The server has a file of this name and content.
-    AlreadyThere(File),
+    AlreadyThere(Box<File>),
+    /// It is not there, and nothing shall be done about it.
+    WouldUpload,
     /// The command was stopped before it was whole.
     Stopped,
 }
 
-impl Uploader<'_> {
-    pub(super) async fn upload(&self, item: &Item) -> Result<Outcome, Failure> {
+impl<'a> Uploader<'a> {
+    pub(crate) fn new(
+        client: &'a Client,
+        choices: &'a Choices,
+        gate: Gate,
+        board: &Arc<Board>,
+        stop: &CancellationToken,
+    ) -> Self {
+        Self {
+            client,
+            choices,
+            journal: choices.journal(),
+            board: board.clone(),
+            stop: stop.clone(),
+            gate,
+            room: Semaphore::new(MEBIBYTES_IN_FLIGHT),
+        }
+    }
+
+    /// Uploads a file unless the server has the same.
+    pub(crate) async fn upload(&self, item: &Item, existing: Existing) -> Result<Outcome, Failure> {
+        let mut pass = self.gate.enter().await;
         let weight = item.size().map_or(MOST_WEIGHT, weight);
         // Never closed.
         let _room = self.room.acquire_many(weight).await;
@@ -51,6 +93,14 @@ impl Uploader<'_> {
             return Ok(Outcome::Stopped);
         }
         let row = Arc::new(self.board.row(&item.name, item.size()));
+        if let Some(file) = self.existing(item, existing).await? {
+            if self.is_same(item, &file).await {
+                row.resumed(file.size.cast_unsigned());
+                row.done(file.size.cast_unsigned());
+                return Ok(Outcome::AlreadyThere(Box::new(file)));
+            }
+            self.choices.check_replacement(&item.name)?;
+        }
         let sent = match &item.origin {
             Origin::File { path, .. } => self.upload_file(item, path, &row).await,
             Origin::Pipe(path) => self.upload_stream(item, Source::path(path), &row).await,
@@ -59,20 +109,90 @@ impl Uploader<'_> {
             }
         };
         let error = match sent {
-            Ok(uploaded) => {
+            Ok(mut uploaded) => {
+                if self.choices.wait {
+                    uploaded.file = self.until_ready(uploaded.file).await?;
+                }
                 row.done(uploaded.statistics.size);
-                return Ok(Outcome::Uploaded(uploaded));
+                pass.moved(uploaded.statistics.sent);
+                return Ok(Outcome::Uploaded(Box::new(uploaded)));
             }
             Err(failed) => failed,
         };
         if let Some(file) = self.same_file(item, &error).await {
             row.done(file.size.cast_unsigned());
-            return Ok(Outcome::AlreadyThere(file));
+            return Ok(Outcome::AlreadyThere(Box::new(file)));
         }
         if error.kind() == Kind::Cancelled {
             return Ok(Outcome::Stopped);
         }
         Err(Failure::from(error).about(&item.name))
+    }
+
+    /// The file once it can be read, or the reason why it never will be.
+    async fn until_ready(&self, mut file: File) -> Result<File, Failure> {
+        let mut pause = SHORTEST_PAUSE;
+        while file.state() == State::Processing && !self.stop.is_cancelled() {
+            time::sleep(pause).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+            file = self.client.get(&file.id).await?;
+        }
+        match (file.state(), &file.error) {
+            (State::Failed | State::Quarantined, error) => {
+                let why = error.as_ref().map_or("it cannot be read", |error| &error.message);
+                Err(Failure::new(Exit::Corrupt, format!("{}: {why}", file.name)))
+            }
+            _ => Ok(file),
+        }
+    }
+
+    /// What would become of a file, without doing it.
+    pub(crate) async fn would_upload(
+        &self,
+        item: &Item,
+        existing: Existing,
+    ) -> Result<Outcome, Failure> {
+        if self.stop.is_cancelled() {
+            return Ok(Outcome::Stopped);
+        }
+        let existing = match existing {
+            Existing::NotAsked => self.find(item).await?,
+            Existing::File(file) => Some(*file),
+            Existing::Free => None,
+        };
+        let Some(file) = existing else { return Ok(Outcome::WouldUpload) };
+        if self.is_same(item, &file).await {
+            return Ok(Outcome::AlreadyThere(Box::new(file)));
+        }
+        self.choices.check_replacement(&item.name)?;
+        Ok(Outcome::WouldUpload)
+    }
+
+    /// The file that has the name already, if it is worth while to know.
+    async fn existing(&self, item: &Item, known: Existing) -> Result<Option<File>, Failure> {
+        match known {
+            Existing::File(file) => Ok(Some(*file)),
+            Existing::Free => Ok(None),
+            Existing::NotAsked if item.size().is_some_and(|size| size >= ASK_FROM) => {
+                self.find(item).await
+            }
+            Existing::NotAsked => Ok(None),
+        }
+    }
+
+    async fn find(&self, item: &Item) -> Result<Option<File>, Failure> {
+        let found = self.client.find(&item.name).await;
+        found.map_err(|error| Failure::from(error).about(&item.name))
+    }
+
+    async fn is_same(&self, item: &Item, file: &File) -> bool {
+        let Origin::File { path, .. } = &item.origin else { return false };
+        // A checksum that nobody has checked says nothing.
+        let checksums = file.checksums.as_ref();
+        let as_declared = self.choices.sha256.is_none_or(|declared| {
+            checksums.is_some_and(|recorded| recorded.sha256[..] == declared[..])
+        });
+        as_declared && has_content_of(path, file).await
     }
 
     async fn upload_stream(
@@ -82,7 +202,7 @@ impl Uploader<'_> {
         row: &Arc<Row>,
     ) -> Result<Uploaded, Error> {
         let request_id = Uuid::now_v7().to_string();
-        let terms = self.terms(&item.name);
+        let terms = self.choices.terms(&item.name);
         let row = row.clone();
         let options = self.options(item, &terms, &request_id);
         let options = options.on_progress(move |progress| row.update(progress));
@@ -103,7 +223,7 @@ impl Uploader<'_> {
     ) -> Result<Uploaded, Error> {
         let entry = self.entry(item);
         let earlier = entry.as_ref().and_then(Entry::load);
-        let terms = self.terms(&item.name);
+        let terms = self.choices.terms(&item.name);
         let source = || Source::path(path);
 
         if let (Some(entry), Some(record)) = (&entry, &earlier)
@@ -207,12 +327,11 @@ impl Uploader<'_> {
 
     /// The file that is in the way, if it is the same.
     async fn same_file(&self, item: &Item, error: &Error) -> Option<File> {
-        let (Origin::File { path, .. }, Some(Reason::FileExists)) = (&item.origin, error.reason())
-        else {
+        let (Origin::File { .. }, Some(Reason::FileExists)) = (&item.origin, error.reason()) else {
             return None;
         };
-        let file = self.client.get(error.metadata().get("file_id")?).await.ok()?;
-        let same = file.name == item.name && has_content_of(path, &file).await;
+        let file = self.file_in_the_way(error.metadata().get("file_id")?).await?;
+        let same = file.name == item.name && self.is_same(item, &file).await;
         if same && let Some(entry) = self.entry(item) {
             entry.forget();
             self.give_up(error.upload_id()).await;
@@ -220,39 +339,34 @@ impl Uploader<'_> {
         same.then_some(file)
     }
 
+    /// A file that has a name, or will have it in a moment: a server that was
+    /// killed while it completed an upload goes on with that when it sweeps.
+    async fn file_in_the_way(&self, file_id: &str) -> Option<File> {
+        let started = Instant::now();
+        let mut pause = SHORTEST_PAUSE;
+        loop {
+            match self.client.get(file_id).await {
+                Ok(file) => return Some(file),
+                Err(error) if error.reason() != Some(Reason::FileNotFound) => return None,
+                Err(_) if started.elapsed() > SWEPT_WITHIN || self.stop.is_cancelled() => {
+                    return None;
+                }
+                Err(_) => time::sleep(pause).await,
+            }
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
     /// Where a file that is worth it is remembered.
     fn entry(&self, item: &Item) -> Option<Entry> {
         let Origin::File { path, size, modified } = &item.origin else { return None };
-        let in_parts = *size > self.arguments.part_size.unwrap_or(DEFAULT_PART_SIZE);
+        let in_parts = *size > self.choices.part_size.unwrap_or(DEFAULT_PART_SIZE);
         let journal = self.journal.as_ref().filter(|_| in_parts)?;
         journal.entry(path, &item.name, *size, (*modified)?)
     }
 
-    fn terms(&self, name: &str) -> Terms {
-        let content_type = self.arguments.content_type.clone();
-        Terms {
-            content_type: content_type.unwrap_or_else(|| {
-                mime_guess::from_path(name).first_raw().unwrap_or_default().to_owned()
-            }),
-            metadata: self.arguments.labels(),
-            part_size: self.arguments.part_size,
-            replace: self.arguments.on_conflict == ConflictChoice::Replace,
-        }
-    }
-
     fn options(&self, item: &Item, terms: &Terms, request_id: &str) -> UploadOptions {
-        let options = UploadOptions::new()
-            .name(&item.name)
-            .content_type(&terms.content_type)
-            .metadata(terms.metadata.clone())
-            .on_conflict(self.arguments.on_conflict.into())
-            .streams(self.arguments.streams.into())
-            .request_id(request_id)
-            .cancel(self.stop.clone());
-        match terms.part_size {
-            Some(part_size) => options.part_size(part_size),
-            None => options,
-        }
+        self.choices.options(&item.name, terms).request_id(request_id).cancel(self.stop.clone())
     }
 
     fn follow(
@@ -267,13 +381,13 @@ impl Uploader<'_> {
             name: item.name.clone(),
             size: item.size().unwrap_or(0),
             row: row.clone(),
-            board: (!self.arguments.display.quiet).then(|| self.board.clone()),
+            board: (!self.choices.quiet).then(|| self.board.clone()),
             record: entry.map(|entry| (entry.clone(), terms.clone(), request_id.to_owned())),
         }
     }
 
     fn tell(&self, print: impl FnOnce()) {
-        if !self.arguments.display.quiet {
+        if !self.choices.quiet {
             self.board.print(print);
         }
     }

@@ -1,0 +1,183 @@
+//! `sluice sync`: makes a folder on one side equal to a folder on the other.
+
+mod down;
+mod up;
+
+use std::{
+    ffi::{OsStr, OsString},
+    path::PathBuf,
+    sync::Arc,
+};
+
+use clap::{Args, value_parser};
+use sluice_sdk::{CancellationToken, Client};
+
+use crate::{
+    display::DisplayArguments,
+    exit::Exit,
+    failure::Failure,
+    filter::{Filter, FilterArguments},
+    interrupt,
+    progress::Board,
+    remote::RemoteArguments,
+    speed::SpeedArguments,
+    summary::Summary,
+    units,
+};
+
+/// What `--help` says below the options.
+pub(crate) const HELP: &str = "\
+One of the two folders is on the server and is written server:FOLDER; server: alone is everything there. \
+A local path that begins like this is written ./server:…. What is in SOURCE comes to be in TARGET, so \
+that `sluice sync photos server:photos` makes the two equal; a / at the end changes nothing.
+
+Files are the same if size and CRC-32C are: local files are read to find out, and only what differs is \
+transferred. Transfers that were cut off go on where they were. Nothing is deleted without --delete, \
+and then only after everything else went well. What filters leave out is neither transferred nor \
+deleted.
+
+  sluice sync photos server:photos             upload what is new or has changed
+  sluice sync --delete photos server:photos    and delete what is not here any more
+  sluice sync server:photos photos             the other way round
+  sluice sync --dry-run …                      only show what would happen";
+
+/// What a folder on the server begins with.
+const SERVER: &str = "server:";
+
+#[derive(Debug, Args)]
+pub(crate) struct SyncArguments {
+    /// Folder to take files from: a path here, or server:FOLDER
+    #[arg(value_name = "SOURCE", value_parser = value_parser!(OsString))]
+    source: OsString,
+    /// Folder that shall become equal: server:FOLDER, or a path here
+    #[arg(value_name = "TARGET", value_parser = value_parser!(OsString))]
+    target: OsString,
+    /// Delete what is in TARGET and not in SOURCE
+    #[arg(long)]
+    delete: bool,
+    /// Only show what would be done
+    #[arg(long)]
+    dry_run: bool,
+    /// Size of parts, a power of two; small ones lose less on slow links [default: by size]
+    #[arg(long, value_name = "SIZE", value_parser = units::parse_bytes)]
+    part_size: Option<u64>,
+    #[command(flatten)]
+    filter: FilterArguments,
+    #[command(flatten)]
+    speed: SpeedArguments,
+    #[command(flatten)]
+    pub(super) display: DisplayArguments,
+    #[command(flatten)]
+    remote: RemoteArguments,
+}
+
+/// One side.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Place {
+    Here(PathBuf),
+    Server(String),
+}
+
+/// What both directions need.
+struct Run<'a> {
+    arguments: &'a SyncArguments,
+    client: &'a Client,
+    filter: Filter,
+    board: Arc<Board>,
+    /// Cancelled by Ctrl-C only.
+    interrupted: CancellationToken,
+    stop: CancellationToken,
+}
+
+impl SyncArguments {
+    pub(crate) async fn run(self) -> Result<Exit, Failure> {
+        let sides = (Place::parse(&self.source), Place::parse(&self.target));
+        let filter = self.filter.compile()?;
+        let connect = async || self.speed.connect(&self.remote).await;
+        match sides {
+            (Place::Here(folder), Place::Server(name)) => {
+                up::check(&folder)?;
+                let client = connect().await?;
+                self.start(&client, filter).up(&folder, &name).await
+            }
+            (Place::Server(name), Place::Here(folder)) => {
+                down::check(&folder)?;
+                let client = connect().await?;
+                self.start(&client, filter).down(&name, &folder).await
+            }
+            (Place::Here(_), Place::Here(target)) => {
+                let hint = format!(
+                    "to upload, say {SERVER}{}; to download, let SOURCE begin with {SERVER}",
+                    target.display()
+                );
+                Err(Failure::usage("both folders are on this machine").hint(hint))
+            }
+            (Place::Server(_), Place::Server(_)) => {
+                Err(Failure::usage("both folders are on the server")
+                    .hint("one of them has to be a path on this machine; `sluice mv` renames"))
+            }
+        }
+    }
+
+    fn start<'a>(&'a self, client: &'a Client, filter: Filter) -> Run<'a> {
+        let interrupted = interrupt::token();
+        let stop = interrupted.child_token();
+        let board = Arc::new(Board::growing(self.display.progress()));
+        Run { arguments: self, client, filter, board, interrupted, stop }
+    }
+}
+
+impl Place {
+    pub(super) fn parse(text: &OsStr) -> Self {
+        match text.to_str().and_then(|text| text.strip_prefix(SERVER)) {
+            Some(name) => Self::Server(name.to_owned()),
+            None => Self::Here(text.into()),
+        }
+    }
+}
+
+impl Run<'_> {
+    fn summary(&self, verb: &'static str, would: &'static str) -> Summary {
+        let verb = if self.arguments.dry_run { would } else { verb };
+        Summary::new(verb, self.arguments.display.json, self.arguments.display.quiet)
+    }
+
+    /// Whether what is only in the target is to be deleted, now that all else
+    /// is done. Nothing is when something went wrong: then it is not certain
+    /// what the source has.
+    fn may_delete(&self, summary: &Summary, candidates: usize) -> bool {
+        if candidates == 0 || self.stop.is_cancelled() {
+            return false;
+        }
+        if !summary.is_good() && !self.arguments.display.quiet {
+            let files = units::count(candidates, "file");
+            let message = format!("{files} not deleted, because not everything went well");
+            self.board.print(|| crate::terminal::warning(&message));
+        }
+        summary.is_good()
+    }
+
+    /// The end.
+    fn finish(&self, summary: Summary) -> Result<Exit, Failure> {
+        self.board.finish();
+        summary.finish(self.board.elapsed(), self.interrupted.is_cancelled())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_begins_with_server_is_there_and_all_else_is_here() {
+        for (text, place) in [
+            ("server:photos", Place::Server("photos".into())),
+            ("server:", Place::Server(String::new())),
+            ("./server:photos", Place::Here("./server:photos".into())),
+            ("photos", Place::Here("photos".into())),
+            ("C:photos", Place::Here("C:photos".into())),
+        ] {
+            assert_eq!(Place::parse(OsStr::new(text)), place);
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! How fast transfers go, and how much is under way at a time.
+
+use clap::{Args, value_parser};
+use futures::{Stream, StreamExt, stream::LocalBoxStream};
+use sluice_sdk::{Client, RateLimit};
+
+use crate::{
+    failure::Failure,
+    gate::Gate,
+    remote::{DEFAULT_STREAMS, RemoteArguments},
+};
+
+/// Most files in flight unless the command line says otherwise.
+const DEFAULT_FILES: u16 = 64;
+/// What each stream should move in a second, where there is a limit: servers
+/// end streams on which nothing moves for half a minute.
+const LEAST_FOR_A_STREAM: u64 = 64 * 1024;
+
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Speed")]
+pub(crate) struct SpeedArguments {
+    /// Most files in flight; how many really are adapts to what helps
+    #[arg(long, value_name = "COUNT", default_value_t = DEFAULT_FILES, value_parser = value_parser!(u16).range(1..=1024))]
+    concurrency: u16,
+    /// Parallel streams for each large file
+    #[arg(long, value_name = "COUNT", default_value_t = DEFAULT_STREAMS, value_parser = value_parser!(u16).range(1..=64))]
+    streams: u16,
+    /// Most bytes a second of the whole command, such as 10M (mebibytes) or 512K
+    #[arg(long, value_name = "RATE", value_parser = parse_rate)]
+    limit_rate: Option<u64>,
+}
+
+impl SpeedArguments {
+    /// A client of the server that keeps to the limit.
+    pub(crate) async fn connect(&self, remote: &RemoteArguments) -> Result<Client, Failure> {
+        let client = remote.connect_for(self.streams.max(DEFAULT_STREAMS)).await?;
+        Ok(match self.limit_rate {
+            Some(rate) => client.with_rate_limit(RateLimit::bytes_per_second(rate)),
+            None => client,
+        })
+    }
+
+    /// Streams for each large file: no more than the limit keeps busy.
+    pub(crate) fn streams(&self) -> u16 {
+        self.streams.min(self.streams_at_the_limit())
+    }
+
+    /// Most files in flight.
+    pub(crate) fn files(&self) -> usize {
+        let streams = self.streams_at_the_limit() / self.streams().max(1);
+        self.concurrency.min(streams.max(1)).into()
+    }
+
+    /// Works on so many files at a time. Where nothing is done about them, what
+    /// is found out comes in their order.
+    pub(crate) fn work_on<'a, F: Future + 'a>(
+        &self,
+        files: impl Stream<Item = F> + 'a,
+        dry_run: bool,
+    ) -> LocalBoxStream<'a, F::Output> {
+        match dry_run {
+            true => files.buffered(self.files()).boxed_local(),
+            false => files.buffer_unordered(self.files()).boxed_local(),
+        }
+    }
+
+    pub(crate) fn gate(&self, client: &Client) -> Gate {
+        Gate::new(client, self.files())
+    }
+
+    fn streams_at_the_limit(&self) -> u16 {
+        let streams = self.limit_rate.map(|rate| rate / LEAST_FOR_A_STREAM);
+        streams.map_or(u16::MAX, |streams| u16::try_from(streams.max(1)).unwrap_or(u16::MAX))
+    }
+}
+
+/// Parses a rate for the command line. As with curl and rclone, `10M` are ten
+/// mebibytes.
+fn parse_rate(text: &str) -> Result<u64, String> {
+    let text = text.strip_suffix("/s").unwrap_or(text);
+    let size = match text.strip_suffix(['k', 'K', 'm', 'M', 'g', 'G']) {
+        Some(_) => format!("{text}iB"),
+        None => text.to_owned(),
+    };
+    let rate = size.parse::<bytesize::ByteSize>().map_err(|_| "a rate looks like 10M or 512K")?;
+    match rate.as_u64() {
+        LEAST_FOR_A_STREAM.. => Ok(rate.as_u64()),
+        _ => Err("the least is 64K: a server takes slower streams for dead".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rates_are_as_with_curl_and_rclone() {
+        for (text, rate) in [
+            ("10M", 10 << 20),
+            ("512k", 512 << 10),
+            ("1G", 1 << 30),
+            ("65536", 65536),
+            ("10MB", 10_000_000),
+            ("2MiB/s", 2 << 20),
+        ] {
+            assert_eq!(parse_rate(text), Ok(rate), "{text}");
+        }
+        for text in ["", "0", "M", "fast", "63K", "-1M"] {
+            assert!(parse_rate(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_slow_command_has_few_streams() {
+        let speed = |limit_rate| SpeedArguments { concurrency: 64, streams: 4, limit_rate };
+        let both = |limit| (speed(limit).files(), speed(limit).streams());
+        assert_eq!(both(None), (64, 4));
+        assert_eq!(both(Some(64 << 10)), (1, 1));
+        assert_eq!(both(Some(1 << 20)), (4, 4));
+        assert_eq!(both(Some(1 << 30)), (64, 4));
+    }
+}
