@@ -118,7 +118,8 @@ mod tests {
     #[test]
     fn what_does_not_help_is_left() {
         let limit = after(100, 1000, |limit| (limit.min(40) as f64, false));
-        assert!((32..=48).contains(&limit), "{limit} in flight where 40 are best");
+        // Twice as many at first, an eighth more later: so exact it is.
+        assert!((40..=72).contains(&limit), "{limit} in flight where 40 are enough");
         assert_eq!(after(5, 1000, |_| (100.0, false)), FIRST);
     }
 

@@ -1,0 +1,200 @@
+//! Filters, dry runs, and what happens to what is there already.
+
+use std::fs;
+
+use sha2::{Digest, Sha256};
+use sluice_tests::{Content, Ended, MIB, Metrics, Server, Stored, Terminal};
+
+async fn user() -> (Server, Terminal) {
+    let server = Server::start().await;
+    let terminal = Terminal::of(&server, &server.url());
+    for (name, seed) in [("d/a.jpg", 1), ("d/b.raw", 2), ("d/c/d.jpg", 3), ("d/c/e.tmp", 4)] {
+        let path = terminal.path(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        Content::new(seed, 1000 * seed).write_to(&path);
+    }
+    (server, terminal)
+}
+
+fn lines(ended: &Ended) -> Vec<String> {
+    let text = String::from_utf8(ended.assert_code(0).stdout.clone()).unwrap();
+    text.lines().map(ToOwned::to_owned).collect()
+}
+
+fn names_of(ended: &Ended, kind: &str) -> Vec<String> {
+    let events = ended.events();
+    let events = events.iter().filter(|event| event["event"] == kind);
+    let mut names: Vec<_> =
+        events.map(|event| event["name"].as_str().unwrap().to_owned()).collect();
+    names.sort();
+    names
+}
+
+#[tokio::test]
+async fn filters_choose_in_every_command_that_takes_folders() {
+    let (_server, terminal) = user().await;
+    let upload = ["upload", "-r", "d", "--exclude", "*.tmp", "--dry-run"];
+    assert_eq!(
+        lines(&terminal.run(&upload).await),
+        [
+            "would upload d/a.jpg (1000 B)",
+            "would upload d/b.raw (1.95 KiB)",
+            "would upload d/c/d.jpg (2.93 KiB)"
+        ]
+    );
+    assert!(lines(&terminal.run(&["ls", "-r"]).await).is_empty());
+    terminal.run(&upload[..5]).await.assert_code(0);
+    let all = ["d/a.jpg", "d/b.raw", "d/c/d.jpg"];
+    assert_eq!(lines(&terminal.run(&["ls", "-r"]).await), all);
+    assert_eq!(
+        lines(&terminal.run(&["ls", "-r", "d", "--include", "*.jpg"]).await),
+        ["d/a.jpg", "d/c/d.jpg"]
+    );
+    assert_eq!(lines(&terminal.run(&["ls", "d", "--exclude", "c/"]).await), ["a.jpg", "b.raw"]);
+
+    let download = ["download", "-r", "d", "-o", "back", "--exclude", "/c", "--json", "--dry-run"];
+    let dry = terminal.run(&download).await;
+    assert_eq!(names_of(dry.assert_code(0), "would_download"), ["d/a.jpg", "d/b.raw"]);
+    assert_eq!(dry.event("summary")["bytes"], 3000);
+    assert!(!terminal.path("back").exists());
+    terminal.run(&download[..8]).await.assert_code(0);
+    assert!(terminal.path("back/d/a.jpg").exists() && !terminal.path("back/d/c").exists());
+
+    let remove = ["rm", "-r", "d", "--include", "*.jpg", "--dry-run"];
+    assert_eq!(
+        lines(&terminal.run(&remove).await),
+        ["would remove d/a.jpg (1000 B)", "would remove d/c/d.jpg (2.93 KiB)"]
+    );
+    terminal.run(&remove[..5]).await.assert_code(0);
+    assert_eq!(lines(&terminal.run(&["ls", "-r"]).await), ["d/b.raw"]);
+
+    for wrong in [
+        &["rm", "d/b.raw", "--include", "*"][..],
+        &["upload", "-r", "d", "--exclude", "[a"],
+        &["download", "d/b.raw", "--exclude", "x"],
+    ] {
+        terminal.run(wrong).await.assert_code(2);
+    }
+}
+
+#[tokio::test]
+async fn what_is_there_already_is_not_sent_to_find_that_out() {
+    let (server, terminal) = user().await;
+    let received =
+        async || Metrics::of(&server).await.value("sluice_content_received_bytes_total") as u64;
+    Content::new(5, MIB).write_to(&terminal.path("file"));
+    terminal.run(&["upload", "file"]).await.assert_code(0);
+    assert_eq!(received().await, MIB);
+    terminal.run(&["upload", "file"]).await.assert_code(0);
+    Content::new(6, MIB).write_to(&terminal.path("file"));
+    let refused = terminal.run(&["upload", "file"]).await;
+    assert!(refused.assert_code(6).stderr.contains("--on-conflict replace"), "{}", refused.stderr);
+    assert_eq!(received().await, MIB, "content was sent in vain");
+    let dry = terminal.run(&["upload", "file", "--on-conflict", "replace", "--dry-run"]).await;
+    assert_eq!(lines(&dry), ["would upload file (1.00 MiB)"]);
+    terminal.run(&["upload", "file", "--dry-run"]).await.assert_code(6);
+    assert_eq!(received().await, MIB);
+}
+
+#[tokio::test]
+async fn downloads_replace_what_they_may() {
+    let (_server, terminal) = user().await;
+    let (here, there) = (Content::new(1, 5000), Content::new(2, 5000));
+    there.write_to(&terminal.path("file"));
+    terminal.run(&["upload", "file"]).await.assert_code(0);
+
+    here.write_to(&terminal.path("file"));
+    let download = async |overwrite: &str| {
+        terminal.run(&["download", "file", "--overwrite", overwrite, "--json"]).await
+    };
+    let never = download("never").await;
+    assert_eq!(never.assert_code(0).events()[0]["event"], "kept");
+    assert!(here.is_in(&terminal.path("file")));
+    let different = download("if-different").await;
+    assert_eq!(different.assert_code(0).event("summary")["bytes_sent"], 5000);
+    assert!(there.is_in(&terminal.path("file")));
+    for same in ["never", "if-different"] {
+        assert_eq!(download(same).await.assert_code(0).events()[0]["event"], "skipped");
+    }
+    assert_eq!(download("always").await.assert_code(0).event("summary")["bytes_sent"], 5000);
+}
+
+#[tokio::test]
+async fn a_folder_gets_another_name_file_by_file() {
+    let (_server, terminal) = user().await;
+    terminal.run(&["upload", "-r", "d"]).await.assert_code(0);
+    let dry = terminal.run(&["mv", "-r", "d/c", "e", "--dry-run"]).await;
+    assert_eq!(
+        lines(&dry),
+        ["would rename d/c/d.jpg to e/d.jpg", "would rename d/c/e.tmp to e/e.tmp"]
+    );
+    let moved = terminal.run(&["mv", "-r", "d/c/", "e", "--json"]).await;
+    assert_eq!(names_of(moved.assert_code(0), "renamed"), ["d/c/d.jpg", "d/c/e.tmp"]);
+    terminal.run(&["mv", "-r", "e", "f/"]).await.assert_code(0);
+    let names = lines(&terminal.run(&["ls", "-r"]).await);
+    assert_eq!(names, ["d/a.jpg", "d/b.raw", "f/e/d.jpg", "f/e/e.tmp"]);
+
+    // What is in the way stops one file and not the others.
+    Content::new(9, 1).write_to(&terminal.path("x"));
+    terminal.run(&["upload", "x", "--name", "g/d.jpg"]).await.assert_code(0);
+    terminal.run(&["mv", "-r", "f/e", "g"]).await.assert_code(13);
+    terminal.run(&["rm", "g/d.jpg"]).await.assert_code(0);
+    terminal.run(&["mv", "-r", "f/e", "g"]).await.assert_code(0);
+    terminal.run(&["mv", "-r", "f/e", "g"]).await.assert_code(4);
+    terminal.run(&["mv", "-r", "d", "d/in"]).await.assert_code(2);
+    let names = lines(&terminal.run(&["ls", "-r"]).await);
+    assert_eq!(names, ["d/a.jpg", "d/b.raw", "g/d.jpg", "g/e.tmp"]);
+}
+
+#[tokio::test]
+async fn verify_says_whether_the_bytes_are_the_same() {
+    let (server, terminal) = user().await;
+    let large = Content::new(7, 4 * MIB);
+    large.write_to(&terminal.path("d/large"));
+    terminal.run(&["upload", "-r", "d"]).await.assert_code(0);
+    let sound = terminal.run(&["verify", "d", "--json"]).await;
+    assert_eq!(sound.assert_code(0).event("summary")["files"], 5);
+    terminal.run(&["verify", "d/a.jpg", "server:d/a.jpg"]).await.assert_code(0);
+    terminal.run(&["verify", "d/a.jpg"]).await.assert_code(4);
+    terminal.run(&["verify", "d/a.jpg", "d/b.raw"]).await.assert_code(12);
+    terminal.run(&["verify", "server:d"]).await.assert_code(0);
+    terminal.run(&["verify", "server:d/large"]).await.assert_code(0);
+    terminal.run(&["verify", "server:e"]).await.assert_code(4);
+    let nowhere = terminal.run(&["verify", "d", "e"]).await;
+    assert_eq!(nowhere.assert_code(4).stderr.matches("error:").count(), 1);
+
+    // Not on the server; other bytes of the same size; and rotten there.
+    Content::new(8, 10).write_to(&terminal.path("d/new"));
+    terminal.run(&["verify", "d"]).await.assert_code(4);
+    terminal.run(&["verify", "d", "--exclude", "new"]).await.assert_code(0);
+    Content::new(9, 1000).write_to(&terminal.path("d/a.jpg"));
+    let wrong = terminal.run(&["verify", "d", "--json"]).await;
+    assert_eq!(names_of(wrong.assert_code(12), "failed"), ["d/a.jpg", "d/new"]);
+    assert_eq!(wrong.event("summary")["files"], 4);
+
+    let stored = Stored::find(&server.data_dir(), &large).expect("the bytes are stored");
+    stored.flip_bit(2 * MIB + 1, 0);
+    terminal.run(&["verify", "d/large", "d/large"]).await.assert_code(0);
+    terminal.run(&["verify", "--deep", "d/large", "d/large"]).await.assert_code(12);
+    terminal.run(&["verify", "server:d/large"]).await.assert_code(12);
+}
+
+#[tokio::test]
+async fn a_declared_checksum_is_waited_for() {
+    let (_server, terminal) = user().await;
+    let content = Content::new(1, 20 * MIB);
+    content.write_to(&terminal.path("file"));
+    let right = hex::encode(Sha256::digest(content.all()));
+    let upload = ["upload", "file", "--json", "--checksum"];
+    let uploaded = terminal.run(&[&upload[..], &[&right]].concat()).await;
+    uploaded.assert_code(0);
+    let stat = terminal.run(&["stat", "file", "--json"]).await;
+    let stat = &stat.assert_code(0).events()[0];
+    assert_eq!((&stat["state"], &stat["sha256"]), (&"READY".into(), &right.clone().into()));
+    terminal.run(&["rm", "file"]).await.assert_code(0);
+
+    let wrong = hex::encode(Sha256::digest(b"something else"));
+    terminal.run(&[&upload[..], &[&wrong]].concat()).await.assert_code(12);
+    terminal.run(&[&upload[..], &["abc"]].concat()).await.assert_code(2);
+    terminal.run(&["upload", "file", "d/a.jpg", "--checksum", &right]).await.assert_code(2);
+}
