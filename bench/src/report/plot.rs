@@ -11,6 +11,7 @@ use crate::{
 /// Sizes in pixels.
 const COLUMN: usize = 460;
 const MARGIN: usize = 24;
+const LEGEND: usize = 32;
 const TITLE: usize = 34;
 const ROW: usize = 31;
 const BAR: usize = 11;
@@ -47,7 +48,8 @@ pub(super) fn draw(results: &Results) -> Result<String, fmt::Error> {
         .flat_map(|(group, metric)| panels(results, group, metric))
         .filter(|panel| panel.bars.len() > 1)
         .collect();
-    let (mut body, mut heights) = (String::new(), [MARGIN, MARGIN]);
+    let (mut body, mut heights) = (String::new(), [MARGIN + LEGEND, MARGIN + LEGEND]);
+    write_legend(&mut body)?;
     for panel in &panels {
         let column = usize::from(heights[1] < heights[0]);
         let x = MARGIN + column * (COLUMN + MARGIN);
@@ -88,6 +90,20 @@ fn title_and_label(row: &Row, metric: Metric) -> (String, &str) {
         Some((size, label)) => (format!("Files of {size}, {}", metric.title()), label),
         None => (format!("{}: {}", row.group.title(), metric.title()), &row.name),
     }
+}
+
+/// What the colours mean.
+fn write_legend(svg: &mut String) -> fmt::Result {
+    let meanings = [("ours", "Sluice"), ("others", "other servers"), ("limit", "the machine")];
+    for (index, (class, meaning)) in meanings.into_iter().enumerate() {
+        let x = MARGIN + index * 110;
+        writeln!(
+            svg,
+            r#"<rect class="{class}" x="{x}" y="{MARGIN}" width="{BAR}" height="{BAR}"/>"#
+        )?;
+        writeln!(svg, r#"<text x="{}" y="{}">{meaning}</text>"#, x + 17, MARGIN + 10)?;
+    }
+    Ok(())
 }
 
 fn write_panel(svg: &mut String, panel: &Panel, x: usize, y: usize) -> fmt::Result {
