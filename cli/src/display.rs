@@ -52,7 +52,7 @@ impl DisplayArguments {
         if let Some(filter) = filter.map(|level| FILTERS[level.min(FILTERS.len() - 1)]) {
             let lines = fmt().with_env_filter(EnvFilter::new(filter)).with_writer(io::stderr);
             // Somebody else's subscriber, in tests, may be there already.
-            let _ = lines.with_ansi(colours).try_init();
+            let _ = lines.with_target(false).with_ansi(colours).try_init();
         }
     }
 

@@ -7,6 +7,7 @@ mod display;
 mod event;
 mod filter;
 mod gate;
+mod handshake;
 mod join;
 mod local_file;
 mod local_tree;
@@ -15,6 +16,7 @@ mod remote;
 mod remote_file;
 mod remote_tree;
 mod remote_upload;
+mod settings;
 mod speed;
 mod summary;
 mod tempo;
@@ -38,8 +40,32 @@ use crate::{command::Command, exit::Exit, failure::Failure};
     name = "sluice",
     version,
     propagate_version = false,
-    after_help = "Exit codes: 0 done, 1 other, 2 usage, 4 not found, 5 temporary (try again), \
-                  6 refused, 8 full, 11 not allowed, 12 corrupt, 13 some files failed, 130 Ctrl-C"
+    max_term_width = 100,
+    after_help = "\
+Examples:
+  sluice serve                                  a server on this machine
+  sluice upload -r photos                       the same again goes on after a break
+  sluice ls photos
+  sluice download holiday.mp4
+  sluice doctor                                 what is wrong between here and a server",
+    after_long_help = "\
+Examples:
+  sluice serve                                  a server on this machine
+  sluice upload -r photos                       the same again goes on after a break
+  sluice ls photos
+  sluice download holiday.mp4
+  sluice doctor                                 what is wrong between here and a server
+
+Exit codes:
+   0  done                          8  the quota is used up, or the disk full
+   1  anything else                11  the key or a certificate is not accepted
+   2  the command makes no sense   12  bytes are not what they should be
+   4  not found                    13  some files went well, others did not
+   5  it may go well later        130  Ctrl-C
+   6  the server never takes this
+
+With --json, standard output has one JSON object a line. Settings come from options, then the
+environment, then a profile of the file that `sluice config path` names."
 )]
 struct Arguments {
     #[command(subcommand)]

@@ -67,7 +67,6 @@ pub(crate) struct FileView<'a> {
     metadata: &'a BTreeMap<String, String>,
     upload_id: &'a str,
     etag: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<&'a str>,
 }
 

@@ -16,6 +16,8 @@ pub(crate) struct UploadView<'a> {
     part_size: u64,
     create_time: Option<String>,
     expire_time: Option<String>,
+    /// The file here that goes on with it, where that was looked for.
+    path: Option<String>,
 }
 
 impl<'a> From<&'a Upload> for UploadView<'a> {
@@ -29,11 +31,17 @@ impl<'a> From<&'a Upload> for UploadView<'a> {
             part_size: upload.part_size.cast_unsigned(),
             create_time: upload.create_time.map(|time| time.to_string()),
             expire_time: upload.expire_time.map(|time| time.to_string()),
+            path: None,
         }
     }
 }
 
 impl UploadView<'_> {
+    /// Adds where on this machine its bytes are.
+    pub(crate) fn with_path(self, path: Option<String>) -> Self {
+        Self { path, ..self }
+    }
+
     /// The same as a line for people.
     pub(crate) fn line(&self) -> String {
         let progress = match self.size {
@@ -48,6 +56,8 @@ impl UploadView<'_> {
             "ACTIVE" => String::new(),
             state => format!("  {}", state.to_lowercase()),
         };
-        format!("{}  {progress:>19}  {}{state}", self.upload_id, self.name)
+        let path = self.path.as_ref().map(|path| format!("  (goes on from {path})"));
+        let path = path.unwrap_or_default();
+        format!("{}  {progress:>19}  {}{state}{path}", self.upload_id, self.name)
     }
 }

@@ -19,21 +19,35 @@ const LEAST_FOR_A_STREAM: u64 = 64 * 1024;
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Speed")]
 pub(crate) struct SpeedArguments {
-    /// Most files in flight; how many really are adapts to what helps
-    #[arg(long, value_name = "COUNT", default_value_t = DEFAULT_FILES, value_parser = value_parser!(u16).range(1..=1024))]
-    concurrency: u16,
-    /// Parallel streams for each large file
-    #[arg(long, value_name = "COUNT", default_value_t = DEFAULT_STREAMS, value_parser = value_parser!(u16).range(1..=64))]
-    streams: u16,
-    /// Most bytes a second of the whole command, such as 10M (mebibytes) or 512K
+    /// Most files in flight; how many really are adapts to what helps [env: SLUICE_CONCURRENCY]
+    /// [default: 64]
+    #[arg(long, value_name = "COUNT", value_parser = value_parser!(u16).range(1..=1024))]
+    concurrency: Option<u16>,
+    /// Parallel streams for each large file [env: SLUICE_STREAMS] [default: 4]
+    #[arg(long, value_name = "COUNT", value_parser = value_parser!(u16).range(1..=64))]
+    streams: Option<u16>,
+    /// Most bytes a second of the whole command, such as 10M (mebibytes) or 512K [env:
+    /// SLUICE_LIMIT_RATE] [default: no limit]
     #[arg(long, value_name = "RATE", value_parser = parse_rate)]
     limit_rate: Option<u64>,
 }
 
 impl SpeedArguments {
+    /// The same with what the environment or the profile says, where the command
+    /// line says nothing.
+    pub(crate) fn settled(self, remote: &RemoteArguments) -> Result<Self, Failure> {
+        let settings = remote.settings()?;
+        Ok(Self {
+            concurrency: self.concurrency.or(settings.concurrency.map(|it| it.value)),
+            streams: self.streams.or(settings.streams.map(|it| it.value)),
+            limit_rate: self.limit_rate.or(settings.limit_rate.map(|it| it.value)),
+        })
+    }
+
     /// A client of the server that keeps to the limit.
     pub(crate) async fn connect(&self, remote: &RemoteArguments) -> Result<Client, Failure> {
-        let client = remote.connect_for(self.streams.max(DEFAULT_STREAMS)).await?;
+        let streams = self.streams.unwrap_or(DEFAULT_STREAMS);
+        let client = remote.connect_for(streams.max(DEFAULT_STREAMS)).await?;
         Ok(match self.limit_rate {
             Some(rate) => client.with_rate_limit(RateLimit::bytes_per_second(rate)),
             None => client,
@@ -42,13 +56,13 @@ impl SpeedArguments {
 
     /// Streams for each large file: no more than the limit keeps busy.
     pub(crate) fn streams(&self) -> u16 {
-        self.streams.min(self.streams_at_the_limit())
+        self.streams.unwrap_or(DEFAULT_STREAMS).min(self.streams_at_the_limit())
     }
 
     /// Most files in flight.
     pub(crate) fn files(&self) -> usize {
         let streams = self.streams_at_the_limit() / self.streams().max(1);
-        self.concurrency.min(streams.max(1)).into()
+        self.concurrency.unwrap_or(DEFAULT_FILES).min(streams.max(1)).into()
     }
 
     /// Works on so many files at a time. Where nothing is done about them, what
@@ -76,7 +90,7 @@ impl SpeedArguments {
 
 /// Parses a rate for the command line. As with curl and rclone, `10M` are ten
 /// mebibytes.
-fn parse_rate(text: &str) -> Result<u64, String> {
+pub(crate) fn parse_rate(text: &str) -> Result<u64, String> {
     let text = text.strip_suffix("/s").unwrap_or(text);
     let size = match text.strip_suffix(['k', 'K', 'm', 'M', 'g', 'G']) {
         Some(_) => format!("{text}iB"),
@@ -112,7 +126,7 @@ mod tests {
 
     #[test]
     fn a_slow_command_has_few_streams() {
-        let speed = |limit_rate| SpeedArguments { concurrency: 64, streams: 4, limit_rate };
+        let speed = |limit_rate| SpeedArguments { concurrency: None, streams: None, limit_rate };
         let both = |limit| (speed(limit).files(), speed(limit).streams());
         assert_eq!(both(None), (64, 4));
         assert_eq!(both(Some(64 << 10)), (1, 1));

@@ -53,7 +53,6 @@ pub(crate) enum Event<'a> {
         /// Id of the file; absent for a local one.
         file_id: Option<&'a str>,
         /// Where the file was, if it was a local one.
-        #[serde(skip_serializing_if = "Option::is_none")]
         path: Option<String>,
     },
     /// `--dry-run`: a file would be uploaded.
@@ -128,7 +127,6 @@ pub(crate) struct Planned<'a> {
     pub(crate) file_id: Option<&'a str>,
     /// Absent where it is not known before.
     pub(crate) size: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) path: Option<String>,
 }
 

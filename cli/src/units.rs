@@ -39,6 +39,16 @@ pub(crate) fn seconds(elapsed: Duration) -> String {
     }
 }
 
+/// A short span: `0.12 ms`, `34.5 ms`, `1.20 s`.
+pub(crate) fn milliseconds(elapsed: Duration) -> String {
+    let milliseconds = elapsed.as_secs_f64() * 1000.0;
+    match milliseconds {
+        ..10.0 => format!("{milliseconds:.2} ms"),
+        ..1000.0 => format!("{milliseconds:.0} ms"),
+        _ => seconds(elapsed),
+    }
+}
+
 /// `1 file`, `2 files`.
 pub(crate) fn count(number: usize, noun: &str) -> String {
     match number {
@@ -67,6 +77,9 @@ mod tests {
         assert_eq!(bytes(645 * 1024 * 1024).to_string(), "645.00 MiB");
         assert_eq!(rate(1024 * 1024, Duration::from_secs(2)), "512.00 KiB/s");
         assert_eq!(seconds(Duration::from_millis(830)), "0.83 s");
+        assert_eq!(milliseconds(Duration::from_micros(120)), "0.12 ms");
+        assert_eq!(milliseconds(Duration::from_millis(345)), "345 ms");
+        assert_eq!(milliseconds(Duration::from_millis(1200)), "1.20 s");
         assert_eq!(seconds(Duration::from_secs(200)), "3 min 20 s");
         assert_eq!((count(1, "file"), count(0, "file")), ("1 file".into(), "0 files".into()));
     }

@@ -1,5 +1,7 @@
 //! Configuration: defaults, then a file, then the environment, then flags.
 
+mod effective;
+
 use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
@@ -14,6 +16,7 @@ use http::{HeaderValue, Uri};
 use serde::{Deserialize, Deserializer, de::Error as _};
 use sluice_domain::PartSizeLimits;
 
+pub use self::effective::{EXAMPLE, Effective, ValueOrigin};
 use crate::service::Limits;
 
 /// What holds when nobody says otherwise; also the example that is shown.
@@ -225,6 +228,14 @@ impl Config {
     /// Reads the configuration. `default_data_dir` is used when nothing names
     /// another folder.
     pub fn load(overrides: &Overrides, default_data_dir: &Path) -> Result<Self, ConfigError> {
+        let figment = Self::sources(overrides, default_data_dir)?;
+        let config: Self = figment.extract().map_err(|error| unusable(error, overrides))?;
+        config.check().map_err(|error| located(error, &figment))?;
+        Ok(config)
+    }
+
+    /// What says what holds, the last one winning.
+    fn sources(overrides: &Overrides, default_data_dir: &Path) -> Result<Figment, ConfigError> {
         let mut figment = Figment::from(Toml::string(DEFAULTS))
             .join(Serialized::default("storage.data_dir", default_data_dir));
         if let Some(path) = &overrides.config_file {
@@ -241,14 +252,16 @@ impl Config {
         if let Some(level) = &overrides.log_level {
             figment = figment.merge(Serialized::default("log.level", level));
         }
-        let config: Self =
-            figment.extract().map_err(|error| ConfigError::Values(describe(error)))?;
-        config.limits.part_sizes()?;
-        config.limits.check_load()?;
-        config.server.origins()?;
-        config.server.check_public_url()?;
-        config.signing.check()?;
-        Ok(config)
+        Ok(figment)
+    }
+
+    /// The rules that values keep together.
+    fn check(&self) -> Result<(), ConfigError> {
+        self.limits.part_sizes()?;
+        self.limits.check_load()?;
+        self.server.origins()?;
+        self.server.check_public_url()?;
+        self.signing.check()
     }
 
     /// What the URLs of this server begin with, if it listens at `address`.
@@ -259,20 +272,47 @@ impl Config {
 }
 
 /// Says which key of which source is wrong, and how.
-fn describe(errors: figment::Error) -> String {
+fn unusable(errors: figment::Error, overrides: &Overrides) -> ConfigError {
     let line = |error: figment::Error| {
+        let mut path = error.path.clone();
+        // Of an unknown key the path names the section only.
+        if let figment::error::Kind::UnknownField(key, _) = &error.kind
+            && path.last() != Some(key)
+        {
+            path.push(key.clone());
+        }
+        let key = path.join(".").to_lowercase();
         let source = match &error.metadata {
-            Some(metadata) => match &metadata.source {
-                Some(figment::Source::File(path)) => format!(" in {}", path.display()),
-                _ if metadata.name.contains(ENVIRONMENT_PREFIX) => " in the environment".into(),
-                _ => String::new(),
-            },
+            Some(metadata) => in_source(&effective::of(metadata, &key)),
             None => String::new(),
         };
-        let key = error.path.join(".").to_lowercase();
-        format!("configuration: {key}{source}: {}", error.kind)
+        let source = match &overrides.config_file {
+            // What is no TOML at all has no key, and says its line itself.
+            Some(file) if key.is_empty() && source.is_empty() => format!(" in {}", file.display()),
+            _ => source,
+        };
+        let key = if key.is_empty() { key } else { format!(" {key}") };
+        format!("configuration:{key}{source}: {}", error.kind)
     };
-    errors.into_iter().map(line).collect::<Vec<_>>().join("\n")
+    ConfigError::Values(errors.into_iter().map(line).collect::<Vec<_>>().join("\n"))
+}
+
+/// Adds where the value is that breaks a rule.
+fn located(error: ConfigError, figment: &Figment) -> ConfigError {
+    let ConfigError::Rule { key, rule } = error else { return error };
+    let source = figment.find_metadata(key).map(|it| in_source(&effective::of(it, key)));
+    let source = source.unwrap_or_default();
+    if source.is_empty() {
+        return ConfigError::Rule { key, rule };
+    }
+    ConfigError::Values(format!("configuration: {key}{source}: {rule}"))
+}
+
+fn in_source(origin: &ValueOrigin) -> String {
+    match origin {
+        ValueOrigin::Default | ValueOrigin::Flag(_) => String::new(),
+        origin => format!(" in {origin}"),
+    }
 }
 
 impl ServerConfig {
@@ -457,6 +497,7 @@ mod tests {
         ] {
             let error = load(file).unwrap_err().to_string();
             assert!(error.contains(key), "{file:?} gives {error:?}");
+            assert!(error.contains("sluice.toml:2"), "{file:?} gives {error:?}");
         }
     }
 }

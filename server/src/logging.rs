@@ -6,10 +6,19 @@ use tracing_subscriber::{EnvFilter, fmt};
 
 use crate::config::{LogConfig, LogFormat};
 
+/// Answers what is wrong with the filter, if it is unreadable.
+pub fn check(config: &LogConfig) -> Result<(), String> {
+    filter(config).map(drop)
+}
+
+fn filter(config: &LogConfig) -> Result<EnvFilter, String> {
+    EnvFilter::try_new(&config.level)
+        .map_err(|error| format!("log.level {:?} is not a filter: {error}", config.level))
+}
+
 /// Starts logging. Answers what is wrong with the filter, if it is unreadable.
 pub fn start(config: &LogConfig) -> Result<(), String> {
-    let filter = EnvFilter::try_new(&config.level)
-        .map_err(|error| format!("log.level {:?} is not a filter: {error}", config.level))?;
+    let filter = filter(config)?;
     let text = match config.format {
         LogFormat::Auto => io::stderr().is_terminal(),
         LogFormat::Text => true,

@@ -22,7 +22,7 @@ use crate::{
 #[derive(Debug, Args)]
 pub(crate) struct ListArguments {
     /// Folder or file; everything unless given
-    #[arg(value_name = "FOLDER", default_value = "")]
+    #[arg(value_name = "FOLDER", default_value = "", hide_default_value = true)]
     folder: String,
     /// Size and time (UTC) of each file
     #[arg(short, long)]

@@ -8,7 +8,12 @@ mod sync;
 mod upload;
 
 mod cat;
+mod completions;
+mod config;
+mod doctor;
+mod examples;
 mod list;
+mod man;
 mod remove;
 mod rename;
 mod sign;
@@ -26,35 +31,54 @@ use crate::{display::DisplayArguments, exit::Exit, failure::Failure};
 pub(crate) enum Command {
     /// Run a server on this machine
     #[cfg(feature = "serve")]
+    #[command(after_help = examples::SERVE)]
     Serve(serve::ServeArguments),
     /// Upload files, folders or standard input
-    #[command(visible_alias = "put")]
+    #[command(visible_alias = "put", after_help = examples::UPLOAD)]
     Upload(upload::UploadArguments),
     /// Download files or folders
-    #[command(visible_alias = "get")]
+    #[command(visible_alias = "get", after_help = examples::DOWNLOAD)]
     Download(download::DownloadArguments),
     /// Make a folder here and a folder on the server equal
-    #[command(after_long_help = sync::HELP)]
+    #[command(after_help = examples::SYNC, long_about = sync::ABOUT)]
     Sync(sync::SyncArguments),
     /// List files
+    #[command(after_help = examples::LS)]
     Ls(list::ListArguments),
     /// Show what is known about a file
+    #[command(after_help = examples::STAT)]
     Stat(stat::StatArguments),
     /// Check that files here and on the server have the same bytes
-    #[command(after_long_help = verify::HELP)]
+    #[command(after_help = examples::VERIFY, long_about = verify::ABOUT)]
     Verify(verify::VerifyArguments),
     /// Write a file to standard output
+    #[command(after_help = examples::CAT)]
     Cat(cat::CatArguments),
     /// Make a link with which anybody can download a file
+    #[command(after_help = examples::SIGN)]
     Sign(sign::SignArguments),
-    /// Rename a file
+    /// Rename files and folders
+    #[command(after_help = examples::MV)]
     Mv(rename::RenameArguments),
     /// Delete files
+    #[command(after_help = examples::RM)]
     Rm(remove::RemoveArguments),
     /// Look at uploads that are not complete
     Uploads(uploads::UploadsArguments),
     /// See uploads and files change, until Ctrl-C
+    #[command(after_help = examples::WATCH)]
     Watch(watch::WatchArguments),
+    /// Look at the configuration of clients and servers
+    Config(config::ConfigArguments),
+    /// Find out what is wrong between here and a server
+    #[command(after_help = examples::DOCTOR)]
+    Doctor(doctor::DoctorArguments),
+    /// Print what a shell completes commands with
+    #[command(after_help = examples::COMPLETIONS)]
+    Completions(completions::CompletionsArguments),
+    /// Print or write manual pages
+    #[command(after_help = examples::MAN)]
+    Man(man::ManArguments),
 }
 
 impl Command {
@@ -75,6 +99,9 @@ impl Command {
             Self::Rm(arguments) => Some(&arguments.display),
             Self::Uploads(arguments) => Some(arguments.display()),
             Self::Watch(arguments) => Some(&arguments.display),
+            Self::Config(arguments) => Some(arguments.display()),
+            Self::Doctor(arguments) => Some(&arguments.display),
+            Self::Completions(_) | Self::Man(_) => None,
         }
     }
 
@@ -94,6 +121,10 @@ impl Command {
             Self::Rm(arguments) => Box::pin(arguments.run()).await,
             Self::Uploads(arguments) => Box::pin(arguments.run()).await,
             Self::Watch(arguments) => Box::pin(arguments.run()).await,
+            Self::Config(arguments) => arguments.run(),
+            Self::Doctor(arguments) => Box::pin(arguments.run()).await,
+            Self::Completions(arguments) => arguments.run(),
+            Self::Man(arguments) => arguments.run(),
         }
     }
 }

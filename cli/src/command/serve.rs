@@ -3,35 +3,60 @@
 use std::{net::SocketAddr, path::PathBuf};
 
 use clap::Args;
-use sluice_server::config::Overrides;
+use sluice_server::{StartError, config::Overrides};
 
-use crate::{exit::Exit, failure::Failure, remote::DataArguments};
+use crate::{exit::Exit, failure::Failure, settings::KeySource};
 
 #[derive(Debug, Args)]
 pub(crate) struct ServeArguments {
     #[command(flatten)]
-    data: DataArguments,
+    server: ServerArguments,
+}
+
+/// What the command line says about a server on this machine.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct ServerArguments {
+    /// Folder for everything [default: sluice in the user's data folder]
+    #[arg(long, env = "SLUICE_DATA_DIR", value_name = "FOLDER", hide_env_values = true)]
+    pub(crate) data_dir: Option<PathBuf>,
     /// Address and port; port 0 takes any free one [default: 127.0.0.1:7070]
     #[arg(long, value_name = "ADDRESS")]
-    listen: Option<SocketAddr>,
-    /// Configuration file (TOML)
-    #[arg(long, env = "SLUICE_CONFIG", value_name = "FILE")]
-    config: Option<PathBuf>,
+    pub(crate) listen: Option<SocketAddr>,
+    /// Configuration file; `sluice config example --serve` shows one
+    #[arg(long, env = "SLUICE_CONFIG", value_name = "FILE", hide_env_values = true)]
+    pub(crate) config: Option<PathBuf>,
     /// What is logged: error, warn, info, debug, trace or a filter [default: info]
     #[arg(long, value_name = "LEVEL")]
-    log_level: Option<String>,
+    pub(crate) log_level: Option<String>,
+}
+
+impl ServerArguments {
+    /// The same for the server's own configuration.
+    pub(crate) fn overrides(&self) -> Overrides {
+        Overrides {
+            config_file: self.config.clone(),
+            data_dir: self.data_dir.clone(),
+            listen: self.listen,
+            log_level: self.log_level.clone(),
+        }
+    }
 }
 
 impl ServeArguments {
     pub(crate) async fn run(self) -> Result<Exit, Failure> {
-        let overrides = Overrides {
-            config_file: self.config,
-            data_dir: self.data.data_dir,
-            listen: self.listen,
-            log_level: self.log_level,
-        };
-        let served = sluice_server::serve(overrides, DataArguments::default_folder()).await;
-        served.map_err(|error| Failure::new(Exit::Other, error.to_string()))?;
+        let overrides = self.server.overrides();
+        let served = sluice_server::serve(overrides, KeySource::default_folder()).await;
+        served.map_err(|error| {
+            let exit = match &error {
+                StartError::Config(_) | StartError::Log(_) => Exit::Usage,
+                _ => Exit::Other,
+            };
+            let failure = Failure::new(exit, error.to_string());
+            match exit {
+                Exit::Usage => failure.hint("`sluice config example --serve` shows every setting"),
+                _ => failure,
+            }
+        })?;
         Ok(Exit::Success)
     }
 }

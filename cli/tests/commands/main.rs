@@ -55,6 +55,7 @@ impl Person {
             .env("SLUICE_SERVER", self.server.url())
             .env("SLUICE_DATA_DIR", self.server.data_dir())
             .env("XDG_STATE_HOME", self.path("state"))
+            .env("XDG_CONFIG_HOME", self.path("config"))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());

@@ -19,7 +19,7 @@ use tonic::{Response, Status};
 use crate::{
     Connection, Error, RateLimit, Result,
     connection::bearer,
-    retry::{Attempts, RetryBudget, until_done},
+    retry::{Attempts, Patience, RetryBudget, until_done},
     tls::Tls,
 };
 
@@ -34,7 +34,7 @@ pub struct Client {
     connections: Arc<[Connection]>,
     next: Arc<AtomicUsize>,
     tls: Arc<Tls>,
-    give_up_after: Duration,
+    patience: Patience,
     retries: Arc<RetryBudget>,
     rate_limit: Option<RateLimit>,
 }
@@ -47,7 +47,7 @@ pub struct ClientBuilder {
     api_key: Option<String>,
     tls: Tls,
     connections: usize,
-    give_up_after: Duration,
+    patience: Patience,
     rate_limit: Option<RateLimit>,
 }
 
@@ -59,7 +59,7 @@ impl Client {
             api_key: None,
             tls: Tls::default(),
             connections: 4,
-            give_up_after: Duration::from_secs(120),
+            patience: Duration::from_secs(120).into(),
             rate_limit: None,
         }
     }
@@ -67,7 +67,8 @@ impl Client {
     /// The same client that gives up after another time without progress.
     #[must_use]
     pub fn with_give_up_after(&self, give_up_after: Duration) -> Self {
-        Self { give_up_after, ..self.clone() }
+        let patience = Patience { give_up_after, ..self.patience };
+        Self { patience, ..self.clone() }
     }
 
     /// The same client whose uploads, downloads and reads keep to a limit
@@ -146,16 +147,16 @@ impl Client {
         let authorization = bearer(token)?;
         let lanes = 0..count.min(self.connections.len());
         let lanes: Vec<_> = lanes
-            .map(|_| {
+            .map(|lane| {
                 let own = Connection::new(data_endpoint, &self.tls, Some(authorization.clone()))?;
-                Ok(own.limited(self.rate_limit.clone()))
+                Ok(own.numbered(lane + 1).limited(self.rate_limit.clone()))
             })
             .collect::<Result<_>>()?;
         Ok(lanes.into_iter().cycle().take(count).collect())
     }
 
     pub(crate) fn attempts(&self) -> Attempts {
-        Attempts::new(self.give_up_after, &self.retries)
+        Attempts::new(self.patience, &self.retries)
     }
 
     pub(crate) fn rate_limit(&self) -> Option<&RateLimit> {
@@ -218,7 +219,14 @@ impl ClientBuilder {
 
     /// How long to keep trying without any progress; 2 minutes unless set.
     pub fn give_up_after(mut self, duration: Duration) -> Self {
-        self.give_up_after = duration;
+        self.patience.give_up_after = duration;
+        self
+    }
+
+    /// How often to try again without any progress, within that time; any number
+    /// of times unless set.
+    pub fn retries(mut self, count: u32) -> Self {
+        self.patience.retries = count;
         self
     }
 
@@ -233,16 +241,16 @@ impl ClientBuilder {
         let authorization = self.api_key.as_deref().map(str::trim).map(bearer).transpose()?;
         self.tls.check()?;
         let connections = (0..self.connections)
-            .map(|_| {
+            .map(|number| {
                 let own = Connection::new(&self.endpoint, &self.tls, authorization.clone())?;
-                Ok(own.limited(self.rate_limit.clone()))
+                Ok(own.numbered(number + 1).limited(self.rate_limit.clone()))
             })
             .collect::<Result<_>>()?;
         Ok(Client {
             connections,
             next: Arc::default(),
             tls: Arc::new(self.tls),
-            give_up_after: self.give_up_after,
+            patience: self.patience,
             retries: Arc::default(),
             rate_limit: self.rate_limit,
         })

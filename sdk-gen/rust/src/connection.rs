@@ -2,6 +2,7 @@
 
 use std::{
     fmt,
+    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
@@ -34,6 +35,9 @@ pub struct Connection {
     authorization: Option<HeaderValue>,
     /// How fast content may go.
     rate_limit: Option<RateLimit>,
+    /// For those who look at what happens: which of a client's connections.
+    number: usize,
+    endpoint: Arc<str>,
 }
 
 impl Connection {
@@ -43,7 +47,12 @@ impl Connection {
         authorization: Option<HeaderValue>,
     ) -> Result<Self> {
         let channel = prepare(endpoint, tls)?.connect_lazy();
-        Ok(Self { channel, authorization, rate_limit: None })
+        let endpoint = endpoint.into();
+        Ok(Self { channel, authorization, rate_limit: None, number: 0, endpoint })
+    }
+
+    pub(crate) fn numbered(self, number: usize) -> Self {
+        Self { number, ..self }
     }
 
     /// The same connection, on which content goes no faster than that.
@@ -79,6 +88,8 @@ impl Service<Request<Body>> for Connection {
         if let Some(authorization) = &self.authorization {
             request.headers_mut().insert(AUTHORIZATION, authorization.clone());
         }
+        let (server, connection) = (&*self.endpoint, self.number);
+        tracing::debug!(server, connection, call = request.uri().path(), "calling");
         self.channel.call(request)
     }
 }

@@ -88,26 +88,43 @@ impl Default for RetryBudget {
     }
 }
 
+/// How much failing in a row is put up with.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Patience {
+    /// How long it may fail without progress.
+    pub(crate) give_up_after: Duration,
+    /// How often it is tried again without progress.
+    pub(crate) retries: u32,
+}
+
+impl From<Duration> for Patience {
+    fn from(give_up_after: Duration) -> Self {
+        Self { give_up_after, retries: u32::MAX }
+    }
+}
+
 /// One run of attempts at the same thing. The time that it fails without
-/// progress, not the number of attempts, decides when it gives up. However long
-/// an attempt takes, there is another one.
+/// progress decides when it gives up, and the number of attempts only where the
+/// caller has set one. However long an attempt takes, there is another one.
 #[derive(Debug)]
 pub(crate) struct Attempts {
     delays: ExponentialBackoff,
-    give_up_after: Duration,
+    patience: Patience,
     failing_since: Option<Instant>,
+    failures: u32,
     budget: Arc<RetryBudget>,
 }
 
 impl Attempts {
-    pub(crate) fn new(give_up_after: Duration, budget: &Arc<RetryBudget>) -> Self {
-        let budget = Arc::clone(budget);
-        Self { delays: delays(), give_up_after, failing_since: None, budget }
+    pub(crate) fn new(patience: impl Into<Patience>, budget: &Arc<RetryBudget>) -> Self {
+        let (patience, budget) = (patience.into(), Arc::clone(budget));
+        Self { delays: delays(), patience, failing_since: None, failures: 0, budget }
     }
 
     /// Something got better: delays are short again and the time starts anew.
     pub(crate) fn progressed(&mut self) {
         self.delays = delays();
+        self.failures = 0;
         if self.failing_since.take().is_some() {
             self.budget.give_back();
         }
@@ -126,12 +143,19 @@ impl Attempts {
             asked.min(LONGEST_ASKED).mul_f64(jitter).max(own)
         });
         let failing_since = *self.failing_since.get_or_insert_with(Instant::now);
+        if self.failures >= self.patience.retries {
+            return Err(error.after_giving_up(failing_since.elapsed()));
+        }
+        self.failures += 1;
+        let retry = self.failures;
         let mut delay = delay;
         loop {
             let waited = failing_since.elapsed();
-            if waited + delay > self.give_up_after {
+            if waited + delay > self.patience.give_up_after {
                 return Err(error.after_giving_up(waited));
             }
+            let delay_ms = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX);
+            tracing::info!(retry, delay_ms, error = error.message(), "trying again");
             time::sleep(delay).await;
             if self.budget.take() {
                 return Ok(());
@@ -215,6 +239,24 @@ mod tests {
             attempts.wait_after(broken()).await.unwrap();
             attempts.progressed();
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn so_many_retries_without_progress_are_enough() {
+        let with = |retries| {
+            let patience = Patience { give_up_after: GIVE_UP_AFTER, retries };
+            Attempts::new(patience, &Arc::default())
+        };
+        let mut attempts = with(2);
+        for _ in 0..3 {
+            attempts.wait_after(broken()).await.unwrap();
+            attempts.wait_after(broken()).await.unwrap();
+            attempts.progressed();
+        }
+        attempts.wait_after(broken()).await.unwrap();
+        attempts.wait_after(broken()).await.unwrap();
+        attempts.wait_after(broken()).await.unwrap_err();
+        with(0).wait_after(broken()).await.unwrap_err();
     }
 
     #[tokio::test(start_paused = true)]

@@ -59,7 +59,8 @@ pub(crate) struct DownloadArguments {
 }
 
 impl DownloadArguments {
-    pub(crate) async fn run(self) -> Result<Exit, Failure> {
+    pub(crate) async fn run(mut self) -> Result<Exit, Failure> {
+        self.speed = self.speed.settled(&self.remote)?;
         self.filter.only_with(self.recursive)?;
         let filter = self.filter.compile()?;
         let client = self.speed.connect(&self.remote).await?;

@@ -25,8 +25,10 @@ use crate::{
     units,
 };
 
-/// What `--help` says below the options.
-pub(crate) const HELP: &str = "\
+/// What `--help` says at the top.
+pub(crate) const ABOUT: &str = "\
+Make a folder here and a folder on the server equal.
+
 One of the two folders is on the server and is written server:FOLDER; server: alone is everything there. \
 A local path that begins like this is written ./server:…. What is in SOURCE comes to be in TARGET, so \
 that `sluice sync photos server:photos` makes the two equal; a / at the end changes nothing.
@@ -34,12 +36,7 @@ that `sluice sync photos server:photos` makes the two equal; a / at the end chan
 Files are the same if size and CRC-32C are: local files are read to find out, and only what differs is \
 transferred. Transfers that were cut off go on where they were. Nothing is deleted without --delete, \
 and then only after everything else went well. What filters leave out is neither transferred nor \
-deleted.
-
-  sluice sync photos server:photos             upload what is new or has changed
-  sluice sync --delete photos server:photos    and delete what is not here any more
-  sluice sync server:photos photos             the other way round
-  sluice sync --dry-run …                      only show what would happen";
+deleted.";
 
 /// What a folder on the server begins with.
 const SERVER: &str = "server:";
@@ -90,7 +87,8 @@ struct Run<'a> {
 }
 
 impl SyncArguments {
-    pub(crate) async fn run(self) -> Result<Exit, Failure> {
+    pub(crate) async fn run(mut self) -> Result<Exit, Failure> {
+        self.speed = self.speed.settled(&self.remote)?;
         let sides = (Place::parse(&self.source), Place::parse(&self.target));
         let filter = self.filter.compile()?;
         let connect = async || self.speed.connect(&self.remote).await;

@@ -144,12 +144,14 @@ impl Run<'_> {
 
     fn choices(&self) -> Choices {
         Choices {
-            remember_for: Some(self.arguments.remote.endpoint()),
+            // What is not right with it was told when the connection was made.
+            remember_for: self.arguments.remote.endpoint().ok(),
             on_conflict: ConflictChoice::Replace,
             content_type: None,
             labels: BTreeMap::new(),
             part_size: self.arguments.part_size,
             streams: self.arguments.speed.streams(),
+            parts_in_memory: None,
             quiet: self.arguments.display.quiet,
             sha256: None,
             wait: false,

@@ -26,6 +26,8 @@ pub(crate) struct Choices {
     pub(crate) labels: BTreeMap<String, String>,
     pub(crate) part_size: Option<u64>,
     pub(crate) streams: u16,
+    /// Of what can be read only once.
+    pub(crate) parts_in_memory: Option<u16>,
     pub(crate) quiet: bool,
     /// What the one file must have.
     pub(crate) sha256: Option<[u8; 32]>,
@@ -69,6 +71,10 @@ impl Choices {
             .on_conflict(self.on_conflict.into())
             .expect(Checksums { sha256: self.sha256, ..Checksums::default() })
             .streams(self.streams.into());
+        let options = match self.parts_in_memory {
+            Some(parts) => options.parts_in_memory(parts.into()),
+            None => options,
+        };
         match terms.part_size {
             Some(part_size) => options.part_size(part_size),
             None => options,

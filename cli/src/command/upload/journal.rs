@@ -35,7 +35,7 @@ pub(crate) struct Subject {
 }
 
 /// What the upload was opened with. A repeat of the request must be equal.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Terms {
     pub(crate) content_type: String,
     pub(crate) metadata: BTreeMap<String, String>,
@@ -91,6 +91,31 @@ impl Journal {
         Some(Entry { path: self.folder.join(file), subject })
     }
 
+    /// Everything that is remembered of this server, sorted by file.
+    pub(crate) fn records(&self) -> Vec<Record> {
+        let Ok(files) = fs::read_dir(&self.folder) else { return Vec::new() };
+        let read = |file: fs::DirEntry| {
+            let path = file.path();
+            let whole = path.extension().is_some_and(|extension| extension == "json");
+            let text = fs::read(path).ok().filter(|_| whole)?;
+            serde_json::from_slice::<Record>(&text).ok()
+        };
+        let mut records: Vec<_> = files.flatten().filter_map(read).collect();
+        records.retain(|record| record.subject.server == self.server);
+        records.sort_by(|one, other| one.subject.path.cmp(&other.subject.path));
+        records
+    }
+
+    /// An upload is over.
+    pub(crate) fn forget(&self, record: &Record) {
+        let Subject { path, name, size, modified, .. } = &record.subject;
+        let modified = u64::try_from(*modified).map(Duration::from_nanos).ok();
+        let modified = modified.and_then(|since| SystemTime::UNIX_EPOCH.checked_add(since));
+        if let Some(entry) = modified.and_then(|it| self.entry(path, name, *size, it)) {
+            entry.forget();
+        }
+    }
+
     fn forget_old(&self) {
         let Ok(records) = fs::read_dir(&self.folder) else { return };
         for record in records.flatten() {
@@ -100,6 +125,19 @@ impl Journal {
                 let _ = fs::remove_file(record.path());
             }
         }
+    }
+}
+
+impl Record {
+    /// When the file was changed, if it is still the one that the upload was
+    /// begun with.
+    pub(crate) fn is_of(&self, metadata: &fs::Metadata) -> Option<SystemTime> {
+        let modified = metadata.modified().ok()?;
+        let since_1970 = modified.duration_since(SystemTime::UNIX_EPOCH).ok()?;
+        let same = metadata.is_file()
+            && metadata.len() == self.subject.size
+            && since_1970.as_nanos() == self.subject.modified;
+        same.then_some(modified)
     }
 }
 
@@ -178,6 +216,23 @@ mod tests {
         entry("n", 7, time).forget();
         assert!(entry("n", 7, time).load().is_none());
         assert_eq!(fs::read_dir(folder.path().join("uploads")).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn all_records_of_a_server_are_found_and_forgotten() {
+        let folder = tempfile::tempdir().unwrap();
+        let here = journal(folder.path());
+        let there = Journal { server: "http://elsewhere".into(), ..here.clone() };
+        let time = SystemTime::UNIX_EPOCH + Duration::from_nanos(1_700_000_000_123_456_789);
+        for (journal, path) in [(&here, "/b"), (&here, "/a"), (&there, "/c")] {
+            let entry = journal.entry(Path::new(path), "n", 7, time).unwrap();
+            entry.save(&terms(), "request", Some("upl_1")).unwrap();
+        }
+        let records = here.records();
+        let paths: Vec<_> = records.iter().map(|it| it.subject.path.clone()).collect();
+        assert_eq!(paths, [Path::new("/a"), Path::new("/b")]);
+        here.forget(&records[0]);
+        assert_eq!(here.records(), records[1..]);
     }
 
     #[test]

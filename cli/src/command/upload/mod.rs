@@ -10,13 +10,14 @@ mod transfer;
 
 use std::{path::PathBuf, sync::Arc};
 
-use clap::Args;
+use clap::{Args, value_parser};
 use futures::{StreamExt, stream};
 
 pub(crate) use self::{
     choices::{Choices, ConflictChoice},
-    collect::Item,
+    collect::{Item, Origin},
     existing::Existing,
+    journal::{Journal, Record},
     report::Report,
     transfer::{Outcome, Uploader},
 };
@@ -62,6 +63,9 @@ pub(crate) struct UploadArguments {
     /// Wait until each file can be read, which takes a moment where the server examines it
     #[arg(long)]
     wait: bool,
+    /// Most parts of standard input or a pipe in memory at a time [default: one more than streams]
+    #[arg(long, value_name = "COUNT", hide_short_help = true, value_parser = value_parser!(u16).range(1..=1024))]
+    parts_in_memory: Option<u16>,
     /// Begin anew and keep no record to go on from
     #[arg(long)]
     no_resume: bool,
@@ -79,7 +83,8 @@ pub(crate) struct UploadArguments {
 }
 
 impl UploadArguments {
-    pub(crate) async fn run(self) -> Result<Exit, Failure> {
+    pub(crate) async fn run(mut self) -> Result<Exit, Failure> {
+        self.speed = self.speed.settled(&self.remote)?;
         self.filter.only_with(self.recursive)?;
         let naming = Naming { name: self.name.as_deref(), prefix: self.prefix.as_deref() };
         let filter = self.filter.compile()?;
@@ -92,7 +97,7 @@ impl UploadArguments {
         let board = Arc::new(Board::new(self.display.progress(), &sizes));
         let interrupted = interrupt::token();
         let stop = interrupted.child_token();
-        let choices = self.choices();
+        let choices = self.choices()?;
         let uploader = Uploader::new(&client, &choices, self.speed.gate(&client), &board, &stop);
         let verb = if self.dry_run { "would upload" } else { "uploaded" };
         let summary = Summary::new(verb, self.display.json, self.display.quiet);
@@ -126,19 +131,21 @@ impl UploadArguments {
         report.finish(sizes.len() + problems.len(), interrupted.is_cancelled())
     }
 
-    fn choices(&self) -> Choices {
-        Choices {
-            remember_for: (!self.no_resume).then(|| self.remote.endpoint()),
+    fn choices(&self) -> Result<Choices, Failure> {
+        let remembered = (!self.no_resume).then(|| self.remote.endpoint());
+        Ok(Choices {
+            remember_for: remembered.transpose()?,
             on_conflict: self.on_conflict,
             content_type: self.content_type.clone(),
             labels: self.metadata.iter().cloned().collect(),
             part_size: self.part_size,
             streams: self.speed.streams(),
+            parts_in_memory: self.parts_in_memory,
             quiet: self.display.quiet,
             sha256: self.checksum,
             // Before that, nothing is known about the checksum.
             wait: self.wait || self.checksum.is_some(),
-        }
+        })
     }
 }
 

@@ -1,6 +1,6 @@
 //! `sluice uploads ls`: which uploads are open.
 
-use std::{io::Write, pin::pin};
+use std::{collections::HashMap, fs, io::Write, pin::pin};
 
 use clap::Args;
 use futures::TryStreamExt;
@@ -8,8 +8,8 @@ use sluice_sdk::v1::upload::State;
 
 use super::live;
 use crate::{
-    display::DisplayArguments, event::print_event, exit::Exit, failure::Failure,
-    remote::RemoteArguments, remote_upload::UploadView, terminal,
+    command::upload::Journal, display::DisplayArguments, event::print_event, exit::Exit,
+    failure::Failure, remote::RemoteArguments, remote_upload::UploadView, terminal,
 };
 
 #[derive(Debug, Args)]
@@ -34,10 +34,11 @@ impl ListUploadsArguments {
         }
         let open = [State::Active, State::Completing];
         let mut uploads = pin!(client.list_uploads(if self.all { &[] } else { &open }));
+        let mut here = self.resumable()?;
         let mut empty = true;
         while let Some(upload) = uploads.try_next().await? {
             empty = false;
-            let view = UploadView::from(&upload);
+            let view = UploadView::from(&upload).with_path(here.remove(&upload.id));
             if self.display.json {
                 print_event("upload", &view)?;
             } else {
@@ -48,5 +49,19 @@ impl ListUploadsArguments {
             terminal::note("no upload is open");
         }
         Ok(Exit::Success)
+    }
+
+    /// Paths of files that are as they were when their uploads were begun here,
+    /// by the ids of those.
+    fn resumable(&self) -> Result<HashMap<String, String>, Failure> {
+        let journal = Journal::open(&self.remote.endpoint()?);
+        let records = journal.map(|journal| journal.records()).unwrap_or_default();
+        let here = records.into_iter().filter_map(|record| {
+            let path = &record.subject.path;
+            record.is_of(&fs::metadata(path).ok()?)?;
+            let path = path.display().to_string();
+            Some((record.upload_id?, path))
+        });
+        Ok(here.collect())
     }
 }

@@ -3,9 +3,11 @@
 mod abort;
 mod list;
 mod live;
+mod resume;
 
 use clap::{Args, Subcommand};
 
+use super::examples;
 use crate::{display::DisplayArguments, exit::Exit, failure::Failure};
 
 #[derive(Debug, Args)]
@@ -17,8 +19,13 @@ pub(crate) struct UploadsArguments {
 #[derive(Debug, Subcommand)]
 enum UploadsCommand {
     /// List uploads that can go on
+    #[command(after_help = examples::UPLOADS_LS)]
     Ls(list::ListUploadsArguments),
+    /// Go on with uploads that were begun here, or with another from a file
+    #[command(after_help = examples::UPLOADS_RESUME)]
+    Resume(resume::ResumeArguments),
     /// Give uploads up and free their space
+    #[command(after_help = examples::UPLOADS_ABORT)]
     Abort(abort::AbortArguments),
 }
 
@@ -27,6 +34,7 @@ impl UploadsArguments {
     pub(crate) fn display(&self) -> &DisplayArguments {
         match &self.command {
             UploadsCommand::Ls(arguments) => &arguments.display,
+            UploadsCommand::Resume(arguments) => &arguments.display,
             UploadsCommand::Abort(arguments) => &arguments.display,
         }
     }
@@ -34,6 +42,7 @@ impl UploadsArguments {
     pub(crate) async fn run(self) -> Result<Exit, Failure> {
         match self.command {
             UploadsCommand::Ls(arguments) => arguments.run().await,
+            UploadsCommand::Resume(arguments) => Box::pin(arguments.run()).await,
             UploadsCommand::Abort(arguments) => arguments.run().await,
         }
     }

@@ -31,12 +31,9 @@ use crate::{
     terminal,
 };
 
-/// What `--help` says below the options.
-pub(crate) const HELP: &str = "\
-  sluice verify holiday.mp4                      is it the same as there?
-  sluice verify photos server:backup/photos      a folder, file by file
-  sluice verify --deep photos                    and read what the server has, too
-  sluice verify server:photos                    only that: is what is there sound?
+/// What `--help` says at the top.
+pub(crate) const ABOUT: &str = "\
+Check that files here and on the server have the same bytes.
 
 Exit code 12 means that something is not as it should be, 4 that something is not on the server. What \
 only the server has is not looked at.";
@@ -81,7 +78,8 @@ struct Run<'a> {
 }
 
 impl VerifyArguments {
-    pub(crate) async fn run(self) -> Result<Exit, Failure> {
+    pub(crate) async fn run(mut self) -> Result<Exit, Failure> {
+        self.speed = self.speed.settled(&self.remote)?;
         let filter = self.filter.compile()?;
         let scope = self.scope()?;
         let client = self.speed.connect(&self.remote).await?;

@@ -31,6 +31,7 @@ pub struct UploadOptions {
     expected: Checksums,
     on_progress: Option<OnProgress>,
     cancel: CancellationToken,
+    compare_first: bool,
 }
 
 impl UploadOptions {
@@ -48,6 +49,7 @@ impl UploadOptions {
             expected: Checksums::default(),
             on_progress: None,
             cancel: CancellationToken::new(),
+            compare_first: false,
         }
     }
 
@@ -128,6 +130,18 @@ impl UploadOptions {
     pub fn cancel(mut self, token: CancellationToken) -> Self {
         self.cancel = token;
         self
+    }
+
+    /// Before anything is sent, compares what an earlier call or process has
+    /// sent with the source, instead of meanwhile. Takes longer, and leaves the
+    /// upload as it is if the source turns out to be another one.
+    pub fn compare_first(mut self) -> Self {
+        self.compare_first = true;
+        self
+    }
+
+    pub(super) fn compares_first(&self) -> bool {
+        self.compare_first
     }
 
     pub(super) fn name_or(mut self, default: Option<String>) -> Self {

@@ -82,7 +82,12 @@ impl<'a> Session<'a> {
     pub(super) async fn run(&self, earlier: Vec<UploadPart>) -> Result<(File, Progress)> {
         let work = async {
             let check = verify::persisted_parts(&self.content, &self.parts, earlier);
-            future::try_join(self.send_missing(), check).await?;
+            if self.options.compares_first() {
+                check.await?;
+                self.send_missing().await?;
+            } else {
+                future::try_join(self.send_missing(), check).await?;
+            }
             for _ in 1..MOST_COMPLETIONS {
                 match self.complete().await {
                     Err(error) if error.reason() == Some(Reason::PartsMissing) => {

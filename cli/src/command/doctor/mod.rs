@@ -1,0 +1,42 @@
+//! `sluice doctor`: looks at one thing after the other, from the configuration
+//! to bytes that went there and back, and says what to mend first.
+
+mod client;
+mod network;
+mod report;
+#[cfg(feature = "serve")]
+mod server;
+
+use clap::Args;
+
+use self::report::{Finding, Report};
+use crate::{display::DisplayArguments, exit::Exit, failure::Failure, remote::RemoteArguments};
+
+#[derive(Debug, Args)]
+pub(crate) struct DoctorArguments {
+    /// Look at what a server on this machine needs, instead of at the way to one
+    #[cfg(feature = "serve")]
+    #[arg(long)]
+    serve: bool,
+    /// Leave out the round trip, which uploads 1 MiB and deletes it again
+    #[arg(long)]
+    read_only: bool,
+    #[command(flatten)]
+    pub(crate) display: DisplayArguments,
+    #[command(flatten)]
+    remote: RemoteArguments,
+}
+
+impl DoctorArguments {
+    pub(crate) async fn run(self) -> Result<Exit, Failure> {
+        let mut report = Report::new(self.display.json);
+        report.add("version", Finding::ok(format!("sluice {}", env!("CARGO_PKG_VERSION"))))?;
+        #[cfg(feature = "serve")]
+        if self.serve {
+            server::look(&mut report, &self.remote)?;
+            return report.finish();
+        }
+        client::look(&mut report, &self.remote, self.read_only).await?;
+        report.finish()
+    }
+}

@@ -1,0 +1,102 @@
+//! What the help of each command ends with.
+
+pub(super) const SERVE: &str = "\
+Examples:
+  sluice serve                                  data in the user's data folder, on this machine
+  sluice serve --data-dir /srv/sluice --config /etc/sluice.toml
+  SLUICE__LIMITS__UPLOAD_TTL=2d sluice serve    any setting, by the environment";
+
+pub(super) const UPLOAD: &str = "\
+Examples:
+  sluice upload holiday.mp4                     the same again goes on after a break
+  sluice upload -r photos --prefix backup       a folder, as backup/photos/…
+  sluice upload report.pdf --name 2025/report.pdf --on-conflict replace
+  tar c project | sluice upload - --name project.tar
+  sluice upload *.iso --json | jq -r 'select(.event == \"uploaded\") | .file_id'";
+
+pub(super) const DOWNLOAD: &str = "\
+Examples:
+  sluice download holiday.mp4                   into this folder; goes on after a break
+  sluice download 2025/report.pdf -o report.pdf
+  sluice download -r photos -o copy             a folder, as copy/photos/…
+  sluice download project.tar -o - | tar x";
+
+pub(super) const LS: &str = "\
+Examples:
+  sluice ls                                     what is at the top
+  sluice ls -l photos                           what is in a folder, with sizes and times
+  sluice ls -r --json | jq -s 'map(.size) | add'";
+
+pub(super) const STAT: &str = "\
+Examples:
+  sluice stat holiday.mp4
+  sluice stat holiday.mp4 --json | jq -r .blake3";
+
+pub(super) const CAT: &str = "\
+Examples:
+  sluice cat notes.txt
+  sluice cat movie.mp4 --offset 1000000 --length 4096 > range";
+
+pub(super) const SIGN: &str = "\
+Examples:
+  sluice sign holiday.mp4                       a link that works for an hour
+  sluice sign holiday.mp4 --ttl 7d --inline";
+
+pub(super) const MV: &str = "\
+Examples:
+  sluice mv draft.txt final.txt
+  sluice mv holiday.mp4 2025/                   into a folder";
+
+pub(super) const RM: &str = "\
+Examples:
+  sluice rm holiday.mp4
+  sluice rm -r photos/2019 --dry-run            what would be deleted";
+
+pub(super) const WATCH: &str = "\
+Examples:
+  sluice watch                                  everything, by whomever
+  sluice watch --json | jq -r 'select(.event == \"file\") | .name'";
+
+pub(super) const DOCTOR: &str = "\
+Examples:
+  sluice doctor --profile work
+  sluice doctor --serve --data-dir /srv/sluice  what a server needs, on its machine";
+
+pub(super) const COMPLETIONS: &str = "\
+Examples:
+  sluice completions bash > ~/.local/share/bash-completion/completions/sluice
+  sluice completions zsh > ~/.zfunc/_sluice     with ~/.zfunc in fpath
+  sluice completions fish > ~/.config/fish/completions/sluice.fish";
+
+pub(super) const MAN: &str = "\
+Examples:
+  sluice man upload | man -l -
+  sluice man --out ~/.local/share/man/man1";
+
+pub(super) const UPLOADS_LS: &str = "\
+Examples:
+  sluice uploads ls                             what is open, and how far it is
+  sluice uploads ls --watch";
+
+pub(super) const UPLOADS_RESUME: &str = "\
+Examples:
+  sluice uploads resume                         all that was begun on this machine
+  sluice uploads resume big.iso
+  sluice uploads resume upl_… --from big.iso    one that was begun elsewhere";
+
+pub(super) const UPLOADS_ABORT: &str = "\
+Examples:
+  sluice uploads abort upl_…
+  sluice uploads abort --all --yes";
+
+pub(super) const SYNC: &str = "\
+Examples:
+  sluice sync photos server:photos              upload what is new or has changed
+  sluice sync --delete photos server:photos     and delete there what is not here any more
+  sluice sync server:photos photos --dry-run    what would happen the other way round";
+
+pub(super) const VERIFY: &str = "\
+Examples:
+  sluice verify holiday.mp4                     is it the same as there?
+  sluice verify photos server:backup/photos     a folder, file by file
+  sluice verify server:photos                   only that: is what is there sound?";
