@@ -22,8 +22,7 @@ const LIMIT: Duration = Duration::from_secs(300);
 /// but the address of a server and its key.
 pub struct Terminal {
     home: TempDir,
-    url: String,
-    key_file: PathBuf,
+    variables: Vec<(String, String)>,
 }
 
 /// What a command has left.
@@ -41,7 +40,24 @@ impl Terminal {
     /// A user of a server, which is reached at this address.
     pub fn of(server: &Server, url: &str) -> Self {
         let home = TempDir::with_prefix("sluice-home-").expect("a temporary folder can be made");
-        Self { home, url: url.to_owned(), key_file: server.data_dir().join("api-key") }
+        let key_file = argument(&server.data_dir().join("api-key"));
+        let variables = [("SLUICE_SERVER", url), ("SLUICE_API_KEY_FILE", &key_file)];
+        let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+        Self { home, variables }
+    }
+
+    /// A user with nothing in their environment that says where a server is.
+    pub fn without_server() -> Self {
+        let home = TempDir::with_prefix("sluice-home-").expect("a temporary folder can be made");
+        Self { home, variables: Vec::new() }
+    }
+
+    /// The same user with one more variable in their environment.
+    #[must_use]
+    pub fn set(mut self, name: &str, value: &str) -> Self {
+        self.variables.retain(|(there, _)| there != name);
+        self.variables.push((name.to_owned(), value.to_owned()));
+        self
     }
 
     /// A path in the user's home.
@@ -82,8 +98,7 @@ impl Terminal {
             .current_dir(self.home.path())
             .env_clear()
             .env("HOME", self.home.path())
-            .env("SLUICE_SERVER", &self.url)
-            .env("SLUICE_API_KEY_FILE", &self.key_file)
+            .envs(self.variables.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
