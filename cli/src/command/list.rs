@@ -1,8 +1,8 @@
 //! `sluice ls`: what there is.
 
-use std::{io::Write, pin::pin};
+use std::{cmp::Reverse, io::Write, pin::pin};
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use futures::TryStreamExt;
 use serde::Serialize;
 use sluice_sdk::{Client, Entry, File, ListQuery};
@@ -30,12 +30,24 @@ pub(crate) struct ListArguments {
     /// Also what is in folders, however deep
     #[arg(short, long)]
     recursive: bool,
+    /// Order: by name, or what is largest or newest first
+    #[arg(long, value_name = "BY", default_value = "name")]
+    sort: SortBy,
     #[command(flatten)]
     filter: FilterArguments,
     #[command(flatten)]
     pub(super) display: DisplayArguments,
     #[command(flatten)]
     remote: RemoteArguments,
+}
+
+/// What `--sort` takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum SortBy {
+    // Without comments for the help, which shows them on lines of their own.
+    Name,
+    Size,
+    Time,
 }
 
 /// A folder as JSON.
@@ -52,17 +64,31 @@ impl ListArguments {
         let query = ListQuery::by_name().prefix(&prefix);
         let query = if self.recursive { query } else { query.folded() };
         let mut entries = pin!(client.list(query));
+        let folder = if self.recursive { "" } else { prefix.as_str() };
         let mut empty = true;
+        // Another order than the server's is known at the end.
+        let mut held = Vec::new();
+        let mut show = |entry: Entry| match self.sort {
+            SortBy::Name => self.print(&entry, folder),
+            SortBy::Size | SortBy::Time => {
+                held.push(entry);
+                Ok(())
+            }
+        };
         if let Some(file) = self.the_file_itself(&client).await? {
             empty = false;
-            self.print(&Entry::File(file), "")?;
+            show(Entry::File(file))?;
         }
         while let Some(entry) = entries.try_next().await? {
             empty = false;
             if !takes(&filter, &entry, prefix.len()) {
                 continue;
             }
-            self.print(&entry, if self.recursive { "" } else { &prefix })?;
+            show(entry)?;
+        }
+        self.sort.apply(&mut held);
+        for entry in &held {
+            self.print(entry, folder)?;
         }
         if !empty {
             return Ok(Exit::Success);
@@ -109,6 +135,27 @@ impl ListArguments {
             Entry::Prefix(_) => writeln!(output, "{FOLDER}{name}{FOLDER:#}")?,
         }
         Ok(())
+    }
+}
+
+impl SortBy {
+    /// Sorts what is sorted by name. Folders, which have neither size nor time,
+    /// come first.
+    fn apply(self, entries: &mut [Entry]) {
+        let file = |entry: &Entry| match entry {
+            Entry::File(file) => Some((file.size, file.create_time)),
+            Entry::Prefix(_) => None,
+        };
+        let created = |entry: &Entry| {
+            file(entry).map(|(_, time)| time.map_or((0, 0), |time| (time.seconds, time.nanos)))
+        };
+        match self {
+            Self::Name => {}
+            Self::Size => {
+                entries.sort_by_key(|entry| file(entry).map(|(size, _)| Reverse(size)));
+            }
+            Self::Time => entries.sort_by_key(|entry| created(entry).map(Reverse)),
+        }
     }
 }
 

@@ -78,6 +78,26 @@ async fn filters_choose_in_every_command_that_takes_folders() {
 }
 
 #[tokio::test]
+async fn lists_have_the_order_that_was_asked_for() {
+    let (_server, terminal) = user().await;
+    for name in ["d/c/e.tmp", "d/a.jpg", "d/c/d.jpg", "d/b.raw"] {
+        terminal.run(&["upload", name, "--name", name]).await.assert_code(0);
+    }
+    let list =
+        async |arguments: &[&str]| lines(&terminal.run(&[&["ls", "d"], arguments].concat()).await);
+    assert_eq!(
+        list(&["--sort", "size", "-r"]).await,
+        ["d/c/e.tmp", "d/c/d.jpg", "d/b.raw", "d/a.jpg"]
+    );
+    assert_eq!(
+        list(&["--sort", "time", "-r"]).await,
+        ["d/b.raw", "d/c/d.jpg", "d/a.jpg", "d/c/e.tmp"]
+    );
+    assert_eq!(list(&["--sort", "time"]).await, ["c/", "b.raw", "a.jpg"]);
+    assert_eq!(list(&[]).await, ["a.jpg", "b.raw", "c/"]);
+}
+
+#[tokio::test]
 async fn what_is_there_already_is_not_sent_to_find_that_out() {
     let (server, terminal) = user().await;
     let received =
