@@ -4,11 +4,8 @@ use http::Uri;
 
 /// An address with its scheme.
 pub(crate) fn server(text: &str) -> Result<String, String> {
-    let trimmed = text.trim().trim_end_matches('/');
-    let address = match trimmed.contains("://") {
-        true => trimmed.to_owned(),
-        false => format!("http://{trimmed}"),
-    };
+    let (scheme, rest) = text.trim().split_once("://").unwrap_or(("http", text.trim()));
+    let address = format!("{scheme}://{}", rest.trim_end_matches('/'));
     let usable = address.parse::<Uri>().is_ok_and(|uri| {
         matches!(uri.scheme_str(), Some("http" | "https"))
             && uri.host().is_some_and(|host| !host.is_empty())
