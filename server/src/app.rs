@@ -180,7 +180,8 @@ pub fn embedded(
     let database =
         Arc::new(Database::open(DatabaseOptions::new(folder.database()), tasks.clone())?);
     let root = folder.blobs();
-    let blobs = DiskBlobStore::open(Arc::new(OsDisk), &root, config.storage.reserve, tasks.clone())
+    let (disk, reserve) = (Arc::new(OsDisk), config.storage.reserve);
+    let blobs = DiskBlobStore::open(disk, database.clone(), &root, reserve, tasks.clone())
         .map_err(|error| StartError::Blobs(root, error))?;
     let rotation = config.signing.rotation;
     let signing = Signing::new(database.clone(), Arc::clone(&clock), rotation, public_url);

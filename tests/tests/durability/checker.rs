@@ -257,9 +257,16 @@ async fn check_leftovers(server: &Server) -> Result<(), Stop> {
     if expect(server, "the queue", context.events.dead_count().await)? > 0 {
         return broken("an event could never be handled");
     }
-    let names: BTreeSet<_> = server.disk.blob_names().into_iter().collect();
-    for name in names {
-        let id = UploadId::from_uuid(Uuid::try_parse(&name).expect("the name of a blob"));
+    let files = server.disk.blob_names();
+    let files = files.iter().map(|name| Uuid::try_parse(name).expect("the name of a blob"));
+    let rows = match server.disk.rows_with_bytes() {
+        Ok(rows) => rows,
+        Err(_) if server.disk.is_off() => return Err(Stop::Off),
+        Err(error) => return broken(format!("the rows of bytes: {error}")),
+    };
+    let stored: BTreeSet<_> = files.chain(rows).collect();
+    for id in stored {
+        let id = UploadId::from_uuid(id);
         if !expect(server, "a look-up", context.uploads.blob_in_use(id).await)? {
             return broken(format!("the bytes of {id} were left behind"));
         }

@@ -24,7 +24,7 @@ macro_rules! promises {
     };
 }
 
-promises! { upload_store, engine => (&engine.database):
+promises! { upload_store, engine => (&*engine.database):
     a_created_upload_reads_back
     a_repeated_request_answers_the_first_upload
     a_request_id_names_one_request
@@ -65,7 +65,7 @@ promises! { upload_store, engine => (&engine.database):
     several_uploads_are_read_at_once
 }
 
-promises! { file_store, engine => (&engine.database, &engine.database):
+promises! { file_store, engine => (&*engine.database, &*engine.database):
     a_file_of_another_owner_is_not_found
     a_change_leaves_the_rest
     an_old_etag_is_refused
@@ -80,7 +80,7 @@ promises! { file_store, engine => (&engine.database, &engine.database):
     several_files_are_read_at_once
 }
 
-promises! { event_queue, engine => (&engine.database, &engine.database):
+promises! { event_queue, engine => (&*engine.database, &*engine.database):
     what_a_change_causes_is_delivered
     a_delivered_event_is_hidden_for_its_lease
     an_event_is_held_by_one
@@ -93,7 +93,7 @@ promises! { event_queue, engine => (&engine.database, &engine.database):
     waiting_ends
 }
 
-promises! { change_feed, engine => (&engine.database, &engine.database, &engine.database):
+promises! { change_feed, engine => (&*engine.database, &*engine.database, &*engine.database):
     every_change_of_an_upload_is_told
     every_change_of_a_file_is_told
     a_file_that_is_gone_is_told
@@ -105,14 +105,14 @@ promises! { change_feed, engine => (&engine.database, &engine.database, &engine.
     a_place_before_what_is_forgotten_is_refused
 }
 
-promises! { credential_store, engine => (&engine.database):
+promises! { credential_store, engine => (&*engine.database):
     an_unknown_key_is_nobodys
     the_operator_has_one_account
     a_new_key_ends_the_one_before
     the_same_key_can_be_set_again
 }
 
-promises! { signing_key_store, engine => (&engine.database):
+promises! { signing_key_store, engine => (&*engine.database):
     keys_read_back_newest_first
     a_fresh_key_is_not_followed
     one_of_many_rotates
@@ -124,6 +124,8 @@ promises! { blob_store, engine => (&engine.blobs):
     frames_of_any_size_make_a_part
     missing_bytes_are_corrupt
     sealing_is_idempotent
+    a_small_file_is_like_any_other
+    a_file_may_turn_out_to_be_small
     an_abandoned_part_can_be_written_anew
     deleted_bytes_are_gone
     a_sound_store_is_healthy
@@ -139,7 +141,7 @@ promises! { blob_store, engine => (&engine.blobs):
 }
 
 struct Engine {
-    database: Database,
+    database: Arc<Database>,
     blobs: Arc<dyn BlobStore>,
     _folder: TempDir,
 }
@@ -150,12 +152,13 @@ impl Engine {
         let tasks = Tasks::new();
         let options = DatabaseOptions::new(folder.path().join("sluice.db"));
         let database = Database::open(options, tasks.clone()).expect("the database opens");
-        let blobs = blobs(&folder.path().join("blobs"), tasks);
+        let database = Arc::new(database);
+        let blobs = blobs(&folder.path().join("blobs"), database.clone(), tasks);
         Self { database, blobs, _folder: folder }
     }
 }
 
-fn blobs(root: &Path, tasks: Tasks) -> Arc<dyn BlobStore> {
-    let store = DiskBlobStore::open(Arc::new(OsDisk), root, 0, tasks);
+fn blobs(root: &Path, database: Arc<Database>, tasks: Tasks) -> Arc<dyn BlobStore> {
+    let store = DiskBlobStore::open(Arc::new(OsDisk), database, root, 0, tasks);
     Arc::new(store.expect("the store opens"))
 }

@@ -62,7 +62,7 @@ impl Server {
         let database = Database::open(options, tasks.clone()).map_err(|error| error.to_string())?;
         let database = Arc::new(database);
         let port = Arc::new(Port(Arc::clone(disk)));
-        let blobs = DiskBlobStore::open(port, &disk.blobs(), 0, tasks.clone())
+        let blobs = DiskBlobStore::open(port, database.clone(), &disk.blobs(), 0, tasks.clone())
             .map_err(|error| format!("cannot open the blob store: {error}"))?;
         let events = Arc::new(WatchedQueue::new(Arc::clone(&database) as Arc<dyn EventQueue>));
         let limits = Limits {

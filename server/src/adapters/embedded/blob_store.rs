@@ -1,4 +1,5 @@
-//! Bytes in ordinary files: one per upload, written in place.
+//! Bytes in ordinary files: one per upload, written in place. Small ones in rows
+//! of the database.
 
 use std::{
     collections::HashSet,
@@ -12,6 +13,7 @@ use bytes::Bytes;
 use sluice_domain::{ByteRange, Epoch, Error, PartNumber, Reason, Result, UploadId};
 
 use super::{
+    Database,
     claims::Claims,
     disk::{Disk, DiskFile},
     io_error,
@@ -23,9 +25,10 @@ use crate::{
     tasks::Tasks,
 };
 
-/// Stores each upload as one file, whose name is fixed from its first byte on.
-/// The database says what of it is persisted and whether it is a file that can
-/// be read; so completion renames and copies nothing.
+/// Stores each upload as one file, whose name is fixed from its first byte on,
+/// or as one row if it is small. The database says what of it is persisted and
+/// whether it is a file that can be read; so completion renames and copies
+/// nothing.
 pub struct DiskBlobStore {
     shared: Arc<Shared>,
     claims: Arc<Claims>,
@@ -34,6 +37,7 @@ pub struct DiskBlobStore {
 /// What the store and its writers share.
 pub(super) struct Shared {
     pub(super) disk: Arc<dyn Disk>,
+    pub(super) database: Arc<Database>,
     pub(super) layout: Layout,
     pub(super) room: Arc<Room>,
     pub(super) tasks: Tasks,
@@ -60,7 +64,13 @@ impl Layout {
 impl DiskBlobStore {
     /// Opens the store in `root`, whose parent exists, and creates its folders.
     /// `reserve` bytes of the disk are never used for parts. Blocks.
-    pub fn open(disk: Arc<dyn Disk>, root: &Path, reserve: u64, tasks: Tasks) -> io::Result<Self> {
+    pub fn open(
+        disk: Arc<dyn Disk>,
+        database: Arc<Database>,
+        root: &Path,
+        reserve: u64,
+        tasks: Tasks,
+    ) -> io::Result<Self> {
         disk.create_directory(root)?;
         for digits in 0..=u8::MAX {
             disk.create_directory(&root.join(format!("{digits:02x}")))?;
@@ -73,7 +83,7 @@ impl DiskBlobStore {
         let layout = Layout { root: root.to_owned() };
         let synced_entries = Mutex::default();
         Ok(Self {
-            shared: Arc::new(Shared { disk, layout, room, tasks, synced_entries }),
+            shared: Arc::new(Shared { disk, database, layout, room, tasks, synced_entries }),
             claims: Arc::default(),
         })
     }
@@ -120,6 +130,10 @@ impl BlobStore for DiskBlobStore {
         if size == 0 {
             return Ok(());
         }
+        if let Some(content) = self.shared.database.small_content(upload).await? {
+            let length = content.len() as u64;
+            return if length == size { Ok(()) } else { Err(corrupt(length.min(size))) };
+        }
         let shared = Arc::clone(&self.shared);
         let sealed = move || {
             let file = shared
@@ -141,6 +155,9 @@ impl BlobStore for DiskBlobStore {
     }
 
     async fn open(&self, upload: UploadId) -> Result<Arc<dyn BlobReader>> {
+        if let Some(content) = self.shared.database.small_content(upload).await? {
+            return Ok(Arc::new(SmallReader(content)));
+        }
         let shared = Arc::clone(&self.shared);
         let opened = move || {
             shared.disk.open(&shared.layout.blob(upload)).map_err(|error| read_error(&error, 0))
@@ -150,6 +167,7 @@ impl BlobStore for DiskBlobStore {
     }
 
     async fn delete(&self, upload: UploadId) -> Result<()> {
+        self.shared.database.delete_small_content(upload).await?;
         let shared = Arc::clone(&self.shared);
         let deleted = move || {
             shared.forget_entry(upload);
@@ -194,6 +212,21 @@ impl BlobReader for DiskBlobReader {
             Ok(Bytes::from(buffer))
         };
         self.tasks.blocking(read).await
+    }
+}
+
+/// Reads what was in a row.
+struct SmallReader(Bytes);
+
+#[async_trait]
+impl BlobReader for SmallReader {
+    async fn read(&self, range: ByteRange) -> Result<Bytes> {
+        let length = self.0.len() as u64;
+        if range.end > length {
+            return Err(corrupt(length.max(range.start)));
+        }
+        #[expect(clippy::cast_possible_truncation, reason = "within the bytes")]
+        Ok(self.0.slice(range.start as usize..range.end as usize))
     }
 }
 

@@ -1,4 +1,5 @@
-//! Storage on one machine: files for bytes, SQLite for records and events.
+//! Storage on one machine: files for bytes, SQLite for records, events and small
+//! files.
 //! Nothing has to be installed.
 
 mod blob_store;
@@ -15,6 +16,7 @@ mod parts;
 mod rows;
 mod schema;
 mod signing_keys;
+mod small_contents;
 mod space;
 mod upload_records;
 mod uploads;

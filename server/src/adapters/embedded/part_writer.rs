@@ -1,4 +1,4 @@
-//! Writes one part into its upload's file.
+//! Writes one part into its upload's file, or into a row if that is small.
 
 use std::sync::Arc;
 
@@ -12,6 +12,7 @@ use super::{
     claims::{Gate, Hold},
     disk::DiskFile,
     io_error,
+    small_contents::is_small,
     space::TakenRoom,
 };
 use crate::{metrics, ports::PartWriter, tasks::joined};
@@ -28,6 +29,8 @@ pub(super) struct DiskPartWriter {
     hold: Arc<Hold>,
     upload: UploadId,
     part: PartNumber,
+    /// Of a small file, which is kept in memory until it is persisted.
+    row: Option<TakenRoom>,
     target: Option<Target>,
     pending: Batch,
     /// The write under way: at most one, so that hashing the next frame and
@@ -52,6 +55,7 @@ impl DiskPartWriter {
             hold: Arc::new(hold),
             upload,
             part,
+            row: None,
             target: None,
             pending: Batch::default(),
             under_way: None,
@@ -97,6 +101,24 @@ impl DiskPartWriter {
     }
 }
 
+impl DiskPartWriter {
+    /// Commits all bytes as a row. The claim lasts until that is over, also if
+    /// nobody waits for it.
+    async fn persist_row(&mut self, mut room: TakenRoom) -> Result<()> {
+        let content = self.pending.take_one();
+        let gate = self.hold.enter().await?;
+        let (shared, upload) = (Arc::clone(&self.shared), self.upload);
+        let committed = self.shared.tasks.spawn(async move {
+            let length = content.len() as u64;
+            shared.database.put_small_content(upload, content).await?;
+            room.spend(length);
+            Ok(gate)
+        });
+        self.durable = Some(joined(committed.await)?);
+        Ok(())
+    }
+}
+
 #[async_trait]
 impl PartWriter for DiskPartWriter {
     async fn begin(&mut self, plan: PartPlan) -> Result<()> {
@@ -105,6 +127,11 @@ impl PartWriter for DiskPartWriter {
         let claim = (self.hold.enter().await?, Arc::clone(&self.hold));
         let range = plan.range(self.part);
         let (shared, upload) = (Arc::clone(&self.shared), self.upload);
+        if is_small(plan) {
+            let taken = move || shared.room.take(range.len());
+            self.row = Some(self.shared.tasks.blocking(taken).await?);
+            return Ok(());
+        }
         let opened = move || {
             let room = shared.room.take(range.len())?;
             let file = shared
@@ -128,6 +155,9 @@ impl PartWriter for DiskPartWriter {
     }
 
     async fn persist(&mut self) -> Result<()> {
+        if let Some(room) = self.row.take() {
+            return self.persist_row(room).await;
+        }
         self.flush().await?;
         self.settle().await?;
         let gate = self.hold.enter().await?;
@@ -176,6 +206,15 @@ impl Batch {
     fn close_small(&mut self) {
         if !self.small.is_empty() {
             self.slices.push(self.small.split().freeze());
+        }
+    }
+
+    /// Everything in one piece.
+    fn take_one(&mut self) -> Bytes {
+        let slices = self.take();
+        match <[Bytes; 1]>::try_from(slices) {
+            Ok([only]) => only,
+            Err(slices) => slices.concat().into(),
         }
     }
 

@@ -13,12 +13,14 @@ use std::{
     time::Duration,
 };
 
+use rusqlite::{Connection, OpenFlags};
 use sluice_server::adapters::embedded::disk::{Disk, DiskFile, Space};
+use uuid::Uuid;
 
 use super::{
     coordination::Coordination,
     power::{Fault, Lie, Strike},
-    vfs,
+    vfs::{self, VFS},
     world::{Handle, Loss, World},
 };
 
@@ -142,6 +144,15 @@ impl SimulatedDisk {
     /// The names of the files that hold bytes.
     pub(crate) fn blob_names(&self) -> Vec<String> {
         self.world().files_below(Path::new("blobs"))
+    }
+
+    /// The uploads whose bytes are in rows of the database.
+    pub(crate) fn rows_with_bytes(&self) -> rusqlite::Result<Vec<Uuid>> {
+        let flags = OpenFlags::default();
+        let database = Connection::open_with_flags_and_vfs(self.database(), flags, VFS)?;
+        let mut rows = database.prepare("SELECT upload_id FROM small_contents")?;
+        let ids = rows.query_map([], |row| row.get(0).map(Uuid::from_bytes))?;
+        ids.collect()
     }
 
     /// Changes one bit of a file behind everybody's back.
