@@ -180,9 +180,10 @@ pub fn embedded(
     let database =
         Arc::new(Database::open(DatabaseOptions::new(folder.database()), tasks.clone())?);
     let root = folder.blobs();
-    let (disk, reserve) = (Arc::new(OsDisk), config.storage.reserve);
-    let blobs = DiskBlobStore::open(disk, database.clone(), &root, reserve, tasks.clone())
-        .map_err(|error| StartError::Blobs(root, error))?;
+    let (disk, reserve) = (OsDisk { direct_io: config.storage.direct_io }, config.storage.reserve);
+    let blobs =
+        DiskBlobStore::open(Arc::new(disk), database.clone(), &root, reserve, tasks.clone())
+            .map_err(|error| StartError::Blobs(root, error))?;
     let rotation = config.signing.rotation;
     let signing = Signing::new(database.clone(), Arc::clone(&clock), rotation, public_url);
     Ok(Context {

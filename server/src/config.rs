@@ -116,6 +116,9 @@ pub struct StorageConfig {
     /// grow; in bytes or with a unit.
     #[serde(deserialize_with = "bytes")]
     pub reserve: u64,
+    /// Whether parts are written past the system's page cache, where the file
+    /// system can.
+    pub direct_io: bool,
 }
 
 /// What callers may do.

@@ -159,6 +159,7 @@ impl Engine {
 }
 
 fn blobs(root: &Path, database: Arc<Database>, tasks: Tasks) -> Arc<dyn BlobStore> {
-    let store = DiskBlobStore::open(Arc::new(OsDisk), database, root, 0, tasks);
+    let disk = Arc::new(OsDisk { direct_io: true });
+    let store = DiskBlobStore::open(disk, database, root, 0, tasks);
     Arc::new(store.expect("the store opens"))
 }

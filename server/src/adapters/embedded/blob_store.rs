@@ -14,10 +14,11 @@ use sluice_domain::{ByteRange, Epoch, Error, PartNumber, Reason, Result, UploadI
 
 use super::{
     Database,
+    aligned::AlignedBuffers,
     claims::Claims,
     disk::{Disk, DiskFile},
     io_error,
-    part_writer::DiskPartWriter,
+    part_writer::{BATCH, DiskPartWriter},
     space::Room,
 };
 use crate::{
@@ -40,6 +41,7 @@ pub(super) struct Shared {
     pub(super) database: Arc<Database>,
     pub(super) layout: Layout,
     pub(super) room: Arc<Room>,
+    pub(super) buffers: AlignedBuffers,
     pub(super) tasks: Tasks,
     /// Uploads whose file's name this process has made durable.
     synced_entries: Mutex<HashSet<UploadId>>,
@@ -83,7 +85,15 @@ impl DiskBlobStore {
         let layout = Layout { root: root.to_owned() };
         let synced_entries = Mutex::default();
         Ok(Self {
-            shared: Arc::new(Shared { disk, database, layout, room, tasks, synced_entries }),
+            shared: Arc::new(Shared {
+                disk,
+                database,
+                layout,
+                room,
+                buffers: AlignedBuffers::new(BATCH),
+                tasks,
+                synced_entries,
+            }),
             claims: Arc::default(),
         })
     }

@@ -4,10 +4,14 @@
 use std::{
     fs::{File, OpenOptions},
     io,
-    os::unix::fs::FileExt,
+    os::unix::fs::{FileExt, OpenOptionsExt},
     path::Path,
     sync::Arc,
 };
+
+use rustix::fs::OFlags;
+
+use super::aligned::ALIGNMENT;
 
 /// Room on a disk, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,7 +49,8 @@ pub trait Disk: Send + Sync + 'static {
 /// An open file. Calls block.
 #[expect(clippy::len_without_is_empty, reason = "nobody asks whether a file is empty")]
 pub trait DiskFile: Send + Sync {
-    /// Writes all bytes at an offset.
+    /// Writes all bytes at an offset. Long ones are best in aligned memory and
+    /// at an aligned offset.
     fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()>;
 
     /// Reads as many bytes as the buffer has.
@@ -61,19 +66,33 @@ pub trait DiskFile: Send + Sync {
     fn len(&self) -> io::Result<u64>;
 }
 
+/// Fewer bytes go through the page cache, which writes them together.
+const DIRECT_FROM: usize = 256 * 1024;
+
 /// The operating system's file systems.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct OsDisk;
+#[derive(Debug, Clone, Copy)]
+pub struct OsDisk {
+    /// Whether long writes go past the page cache, where the file system can:
+    /// a part is synced right after it was written, so that the cache would
+    /// only cost a copy and the memory for it
+    /// ([ADR 8](../../../../docs/adr/0008-parts-are-written-past-the-page-cache.md)).
+    pub direct_io: bool,
+}
 
 impl Disk for OsDisk {
     fn open_or_create(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
         let file =
             OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
-        Ok(Arc::new(file))
+        let flags = OFlags::DIRECT.bits().cast_signed();
+        let direct = OpenOptions::new().write(true).custom_flags(flags).open(path);
+        // Not every file system can.
+        let direct = direct.ok().filter(|_| self.direct_io);
+        Ok(Arc::new(OsFile { file, direct }))
     }
 
     fn open(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
-        Ok(Arc::new(OpenOptions::new().read(true).write(true).open(path)?))
+        let file = OpenOptions::new().read(true).write(true).open(path)?;
+        Ok(Arc::new(OsFile { file, direct: None }))
     }
 
     fn create_directory(&self, path: &Path) -> io::Result<()> {
@@ -97,24 +116,91 @@ impl Disk for OsDisk {
     }
 }
 
-impl DiskFile for File {
+/// An open file, and the same once more for writes past the page cache.
+struct OsFile {
+    file: File,
+    direct: Option<File>,
+}
+
+impl OsFile {
+    /// Writes what can go past the page cache, and answers how much that was:
+    /// whole aligned blocks, if they are many.
+    fn write_direct(&self, bytes: &[u8], offset: u64) -> io::Result<usize> {
+        let length = bytes.len() / ALIGNMENT * ALIGNMENT;
+        let aligned =
+            bytes.as_ptr().align_offset(ALIGNMENT) == 0 && offset.is_multiple_of(ALIGNMENT as u64);
+        let Some(direct) = self.direct.as_ref().filter(|_| aligned && length >= DIRECT_FROM) else {
+            return Ok(0);
+        };
+        match direct.write_all_at(&bytes[..length], offset) {
+            Ok(()) => Ok(length),
+            // The file system takes the flag, but not such a write.
+            Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(0),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+impl DiskFile for OsFile {
     fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
-        FileExt::write_all_at(self, bytes, offset)
+        let written = self.write_direct(bytes, offset)?;
+        self.file.write_all_at(&bytes[written..], offset + written as u64)
     }
 
     fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
-        FileExt::read_exact_at(self, buffer, offset)
+        self.file.read_exact_at(buffer, offset)
     }
 
     fn sync_data(&self) -> io::Result<()> {
-        File::sync_data(self)
+        self.file.sync_data()
     }
 
     fn set_len(&self, length: u64) -> io::Result<()> {
-        File::set_len(self, length)
+        self.file.set_len(length)
     }
 
     fn len(&self) -> io::Result<u64> {
-        Ok(self.metadata()?.len())
+        Ok(self.file.metadata()?.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::{super::aligned::AlignedBuffers, *};
+
+    /// Whatever way the bytes take, they are where they belong.
+    #[test]
+    fn direct_and_other_writes_make_one_file() {
+        let folder = tempfile::tempdir().unwrap();
+        for direct_io in [true, false] {
+            let path = folder.path().join(direct_io.to_string());
+            let file = OsDisk { direct_io }.open_or_create(&path).unwrap();
+            let buffers = AlignedBuffers::new(1 << 20);
+            let mut expected = vec![0; 3 << 20];
+            for (round, (offset, length)) in [
+                (0, 1 << 20),
+                (1 << 20, DIRECT_FROM + 1),
+                ((1 << 20) + DIRECT_FROM + 1, 1 << 20),
+                (2 << 20, 1 << 20),
+                (ALIGNMENT, DIRECT_FROM - 1),
+                ((2 << 20) - 3, 7),
+                (1 << 20, DIRECT_FROM),
+            ]
+            .into_iter()
+            .enumerate()
+            {
+                let bytes: Vec<u8> = (0..length).map(|at| (at * 7 + round) as u8).collect();
+                expected[offset..offset + length].copy_from_slice(&bytes);
+                let aligned = buffers.gather(&mut [Bytes::from(bytes)].into());
+                file.write_all_at(aligned.as_ref(), offset as u64).unwrap();
+            }
+            file.sync_data().unwrap();
+            let mut found = vec![0; expected.len()];
+            file.read_exact_at(&mut found, 0).unwrap();
+            assert!(found == expected, "direct_io: {direct_io}");
+            assert!(std::fs::read(&path).unwrap() == expected);
+        }
     }
 }

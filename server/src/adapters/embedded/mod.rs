@@ -2,6 +2,7 @@
 //! files.
 //! Nothing has to be installed.
 
+mod aligned;
 mod blob_store;
 mod changes;
 mod claims;

@@ -1,6 +1,6 @@
 //! Writes one part into its upload's file, or into a row if that is small.
 
-use std::sync::Arc;
+use std::{collections::VecDeque, sync::Arc};
 
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
@@ -18,7 +18,7 @@ use super::{
 use crate::{metrics, ports::PartWriter, tasks::joined};
 
 /// Bytes that are written in one go.
-const BATCH: usize = 1024 * 1024;
+pub(super) const BATCH: usize = 1024 * 1024;
 
 /// Slices smaller than this are copied together, so that bookkeeping never
 /// outgrows the bytes and a tiny slice does not keep a large buffer alive.
@@ -74,10 +74,10 @@ impl DiskPartWriter {
         Ok(())
     }
 
-    /// Starts to write what is pending.
-    async fn flush(&mut self) -> Result<()> {
+    /// Starts to write these bytes, which are the next.
+    async fn flush(&mut self, mut slices: VecDeque<Bytes>) -> Result<()> {
         self.settle().await?;
-        let slices = self.pending.take();
+        let buffers = self.shared.buffers.clone();
         let target = self.target.as_mut().expect("begin comes before write");
         let Some(mut room) = target.room.take().filter(|_| !slices.is_empty()) else {
             return Ok(());
@@ -88,11 +88,13 @@ impl DiskPartWriter {
         target.offset += slices.iter().map(|slice| slice.len() as u64).sum::<u64>();
         self.under_way = Some(self.shared.tasks.spawn_blocking(move || {
             let mut offset = start;
-            for slice in slices {
-                file.write_all_at(&slice, offset)
+            while !slices.is_empty() {
+                let bytes = buffers.gather(&mut slices);
+                let bytes = bytes.as_ref();
+                file.write_all_at(bytes, offset)
                     .map_err(|error| io_error(&error, "write a part"))?;
-                offset += slice.len() as u64;
-                room.spend(slice.len() as u64);
+                offset += bytes.len() as u64;
+                room.spend(bytes.len() as u64);
             }
             drop((gate, hold));
             Ok(room)
@@ -149,7 +151,8 @@ impl PartWriter for DiskPartWriter {
         self.hold.sign();
         self.pending.push(bytes);
         if self.pending.len >= BATCH {
-            self.flush().await?;
+            let whole = self.pending.take_whole_batches();
+            self.flush(whole).await?;
         }
         Ok(())
     }
@@ -158,7 +161,8 @@ impl PartWriter for DiskPartWriter {
         if let Some(room) = self.row.take() {
             return self.persist_row(room).await;
         }
-        self.flush().await?;
+        let rest = self.pending.take();
+        self.flush(rest).await?;
         self.settle().await?;
         let gate = self.hold.enter().await?;
         let target = self.target.as_ref().expect("begin comes before persist");
@@ -187,7 +191,7 @@ impl PartWriter for DiskPartWriter {
 /// Slices that wait to be written.
 #[derive(Default)]
 struct Batch {
-    slices: Vec<Bytes>,
+    slices: VecDeque<Bytes>,
     small: BytesMut,
     len: usize,
 }
@@ -199,28 +203,93 @@ impl Batch {
             self.small.extend_from_slice(&bytes);
         } else {
             self.close_small();
-            self.slices.push(bytes);
+            self.slices.push_back(bytes);
         }
     }
 
     fn close_small(&mut self) {
         if !self.small.is_empty() {
-            self.slices.push(self.small.split().freeze());
+            self.slices.push_back(self.small.split().freeze());
         }
     }
 
     /// Everything in one piece.
     fn take_one(&mut self) -> Bytes {
-        let slices = self.take();
-        match <[Bytes; 1]>::try_from(slices) {
-            Ok([only]) => only,
-            Err(slices) => slices.concat().into(),
+        let mut slices = self.take();
+        match slices.pop_front() {
+            Some(only) if slices.is_empty() => only,
+            first => first.iter().chain(&slices).flatten().copied().collect(),
         }
     }
 
-    fn take(&mut self) -> Vec<Bytes> {
+    /// As many whole batches as there are; so the next one begins at a multiple
+    /// of their size, where it can be written past the page cache.
+    fn take_whole_batches(&mut self) -> VecDeque<Bytes> {
+        let rest = self.len % BATCH;
+        let mut slices = self.take();
+        let mut left = rest;
+        while left > 0
+            && let Some(mut last) = slices.pop_back()
+        {
+            let kept = last.split_off(last.len().saturating_sub(left));
+            left -= kept.len();
+            self.slices.push_front(kept);
+            if !last.is_empty() {
+                slices.push_back(last);
+            }
+        }
+        self.len = rest;
+        slices
+    }
+
+    fn take(&mut self) -> VecDeque<Bytes> {
         self.close_small();
         self.len = 0;
         std::mem::take(&mut self.slices)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bytes(slices: &VecDeque<Bytes>) -> Vec<u8> {
+        slices.iter().flatten().copied().collect()
+    }
+
+    #[test]
+    fn whole_batches_leave_the_rest_and_the_order() {
+        let mut batch = Batch::default();
+        let mut expected = Vec::new();
+        let mut taken = Vec::new();
+        for (index, length) in
+            [3, SMALL, BATCH - 5, 1, SMALL - 1, 3 * BATCH, 7, BATCH, BATCH - 1].iter().enumerate()
+        {
+            let slice: Vec<u8> = (0..*length).map(|at| (at * 31 + index) as u8).collect();
+            expected.extend_from_slice(&slice);
+            batch.push(Bytes::from(slice));
+            if batch.len >= BATCH {
+                taken.extend(bytes(&batch.take_whole_batches()));
+                assert_eq!(taken.len() % BATCH, 0);
+                assert!(batch.len < BATCH);
+                assert_eq!(taken.len() + batch.len, expected.len());
+            }
+        }
+        taken.extend(bytes(&batch.take()));
+        assert_eq!(batch.len, 0);
+        assert!(taken == expected);
+    }
+
+    #[test]
+    fn all_is_taken_in_one_piece() {
+        let mut batch = Batch::default();
+        assert!(batch.take_one().is_empty());
+        batch.push(Bytes::from_static(b"one"));
+        assert_eq!(batch.take_one(), "one");
+        let long = Bytes::from(vec![7; SMALL]);
+        for slice in [Bytes::from_static(b"a"), long.clone(), Bytes::from_static(b"b")] {
+            batch.push(slice);
+        }
+        assert_eq!(batch.take_one(), [b"a", &long[..], b"b"].concat());
     }
 }
