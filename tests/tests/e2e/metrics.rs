@@ -135,7 +135,7 @@ async fn what_callers_make_up_is_no_label() {
 async fn the_documented_metrics_are_those_that_are_shown() {
     let server = Server::start().await;
     let client = server.client();
-    client.put("a", &Content::new(1, 10)).await.unwrap();
+    client.put("a", &Content::new(1, 100_000)).await.unwrap();
     assert_reason(client.upload("").await, Reason::InvalidField);
     let page = include_str!("../../../docs/metrics.md");
     let rows = page.lines().filter_map(|line| line.strip_prefix("| `")?.strip_suffix(" |"));
