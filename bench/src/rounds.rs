@@ -27,11 +27,12 @@ pub(crate) async fn run(choices: Choices) -> Result<()> {
             let values = values.with_context(|| format!("{:?} has failed", case.name))?;
             results.add(index, values);
         }
+        // After each round, so that a run that is interrupted was not in vain.
+        if let Some(file) = &choices.json {
+            results.store(file)?;
+        }
         let seconds = started.elapsed().as_secs();
         eprintln!("round {round} of {} took {seconds} s", choices.rounds);
-    }
-    if let Some(file) = &choices.json {
-        results.store(file)?;
     }
     Report::of(results).show(choices.plot.as_deref())
 }
