@@ -40,6 +40,7 @@ check: setup ## Lints, format, contract and dependencies
 	RUSTDOCFLAGS="-D warnings" cargo doc --release --locked --workspace --no-deps --quiet
 	tools/check-proto
 	tools/check-dependencies
+	tests/mutants/run --check
 
 bench: build ## Measure beside the limits of this machine; prints the table of bench/README.md
 	cargo run --release --locked -p sluice-bench
