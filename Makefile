@@ -21,13 +21,13 @@ build: setup ## Build the sluice binary
 demo: build ## Upload real files, kill the server half-way, compare what comes back (KEEP=1 leaves it running)
 	@tools/demo
 
-test: build ## Run every test; SLUICE_SEED=… repeats a random one
+test: setup ## Run every test; SLUICE_SEED=… repeats a random one
 	@tools/run-tests
 
 fuzz: setup ## Feed each fuzz target for SECONDS (60)
 	@tools/fuzz/run $(or $(SECONDS),60)
 
-soak: build ## The long version of every random test, then every mutant
+soak: setup ## The long version of every random test, then every mutant
 	@SLUICE_SOAK=1 tools/run-tests
 	@tests/mutants/run
 

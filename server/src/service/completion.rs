@@ -71,8 +71,8 @@ pub async fn complete(
         // What is frozen holds its name: it is finished even if the caller goes
         // away in between.
         async move {
-            context.uploads.freeze(owner, id, freeze, context.clock.now()).await?;
-            finish(&context, owner, id).await
+            let upload = context.uploads.freeze(owner, id, freeze, context.clock.now()).await?;
+            publish(&context, &upload).await
         }
     };
     match joined(context.tasks.spawn(frozen).await) {
@@ -99,13 +99,17 @@ pub async fn finish(context: &Context, owner: AccountId, id: UploadId) -> Result
         let context = context.clone();
         async move {
             let upload = context.uploads.upload(owner, id).await?;
-            if let (UploadState::Completing, Some(completion)) = (upload.state, upload.completion) {
-                context.blobs.seal(id, completion.digest.size).await?;
-            }
-            context.uploads.publish(owner, id, context.clock.now()).await
+            publish(&context, &upload).await
         }
     };
     joined(context.tasks.spawn(work).await)
+}
+
+async fn publish(context: &Context, upload: &Upload) -> Result<File> {
+    if let (UploadState::Completing, Some(completion)) = (upload.state, &upload.completion) {
+        context.blobs.seal(upload.id, completion.digest.size).await?;
+    }
+    context.uploads.publish(upload.owner, upload.id, context.clock.now()).await
 }
 
 /// Answers the file of an upload that was frozen before, if it is what this

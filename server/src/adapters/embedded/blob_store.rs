@@ -140,8 +140,7 @@ impl BlobStore for DiskBlobStore {
         if size == 0 {
             return Ok(());
         }
-        if let Some(content) = self.shared.database.small_content(upload).await? {
-            let length = content.len() as u64;
+        if let Some(length) = self.shared.database.small_length(upload).await? {
             return if length == size { Ok(()) } else { Err(corrupt(length.min(size))) };
         }
         let shared = Arc::clone(&self.shared);

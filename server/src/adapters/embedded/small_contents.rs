@@ -42,9 +42,19 @@ impl Database {
         .await
     }
 
+    /// How many bytes that are.
+    pub(super) async fn small_length(&self, upload: UploadId) -> Result<Option<u64>> {
+        self.read(move |connection| {
+            let mut statement = connection
+                .prepare_cached("SELECT length(content) FROM small_contents WHERE upload_id = ?")?;
+            Ok(statement.query_row(params![Sql(upload)], |row| row.get(0)).optional()?)
+        })
+        .await
+    }
+
     /// Removes an upload's row, if there is one.
     pub(super) async fn delete_small_content(&self, upload: UploadId) -> Result<()> {
-        if self.small_content(upload).await?.is_none() {
+        if self.small_length(upload).await?.is_none() {
             return Ok(());
         }
         self.write(move |connection| {

@@ -122,7 +122,8 @@ impl Writer {
         answers: &mut Vec<Box<dyn FnOnce(Result<()>) + Send>>,
     ) -> Result<(), Failed> {
         let execute = |sql: &str| {
-            self.connection.execute_batch(sql).map_err(|error| Failed::Group(sqlite_error(&error)))
+            let done = self.connection.prepare_cached(sql).and_then(|mut it| it.execute([]));
+            done.map(drop).map_err(|error| Failed::Group(sqlite_error(&error)))
         };
         let mut failed = execute("BEGIN IMMEDIATE").err();
         for change in group {
@@ -136,7 +137,9 @@ impl Writer {
             }
             let ended = match made.undo {
                 None => execute("RELEASE change"),
-                Some(Undo::Change) => execute("ROLLBACK TO change; RELEASE change"),
+                Some(Undo::Change) => {
+                    execute("ROLLBACK TO change").and_then(|()| execute("RELEASE change"))
+                }
                 Some(Undo::Group(error)) => Err(Failed::Group(error)),
             };
             failed = ended.err();
