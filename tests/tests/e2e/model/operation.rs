@@ -114,7 +114,10 @@ impl Creation {
             size,
             request: maybe(rng, |rng| rng.random_range(0..4)),
             on_conflict: on_conflict(rng),
-            declared: size.filter(|_| rng.random_ratio(1, 4)).map(|_| variant(rng)),
+            // All variants of no bytes are one.
+            declared: size
+                .filter(|_| rng.random_ratio(1, 4))
+                .map(|size| variant(rng) * u64::from(size > 0)),
         }
     }
 }
