@@ -19,12 +19,20 @@ const STEP: u64 = 1024 * 1024;
 pub struct Content {
     seed: u64,
     size: u64,
+    mask: u8,
 }
 
 impl Content {
     /// Content of this size; equal seeds give equal bytes.
     pub fn new(seed: u64, size: u64) -> Self {
-        Self { seed, size }
+        Self { seed, size, mask: 0 }
+    }
+
+    /// A variant of the content: two variants differ in every single byte, so
+    /// that not even one byte can be equal by chance.
+    #[must_use]
+    pub fn variant(self, variant: u8) -> Self {
+        Self { mask: variant, ..self }
     }
 
     /// Size in bytes.
@@ -42,8 +50,9 @@ impl Content {
         let first_word = range.start / 8;
         let words = range.end.div_ceil(8).saturating_sub(first_word);
         let mut bytes = Vec::with_capacity(usize::try_from(words * 8).expect("fits in memory"));
+        let mask = u64::from_le_bytes([self.mask; 8]);
         for word in first_word..first_word + words {
-            bytes.extend_from_slice(&mix(self.seed, word).to_le_bytes());
+            bytes.extend_from_slice(&(mix(self.seed, word) ^ mask).to_le_bytes());
         }
         let skip = usize::try_from(range.start % 8).expect("below 8");
         let length = usize::try_from(range.end - range.start).expect("fits in memory");

@@ -6,7 +6,7 @@ use sluice_tests::MIB;
 
 /// One of the contents that an upload may get: bytes of another variant are
 /// other bytes.
-pub(super) type Variant = u64;
+pub(super) type Variant = u8;
 
 /// Sizes that lie around part boundaries.
 pub(super) const SIZES: [u64; 7] = [0, 1, 1000, MIB, MIB + 1, 2 * MIB, 2 * MIB + 5];
@@ -117,7 +117,7 @@ impl Creation {
             // All variants of no bytes are one.
             declared: size
                 .filter(|_| rng.random_ratio(1, 4))
-                .map(|size| variant(rng) * u64::from(size > 0)),
+                .map(|size| variant(rng) * u8::from(size > 0)),
         }
     }
 }
@@ -161,7 +161,7 @@ fn part(rng: &mut SmallRng) -> (u64, Variant) {
 
 /// Mostly the same, so that many uploads become files.
 fn variant(rng: &mut SmallRng) -> Variant {
-    u64::from(rng.random_ratio(1, 8))
+    u8::from(rng.random_ratio(1, 8))
 }
 
 fn on_conflict(rng: &mut SmallRng) -> OnConflict {

@@ -46,7 +46,7 @@ impl World {
 
     /// The bytes that a variant of an upload's content has; endless enough.
     pub(super) fn content(&self, upload: usize, variant: Variant) -> Content {
-        Content::new(self.seed ^ (upload as u64 * 16 + variant + 1), 4 * MIB)
+        Content::new(self.seed ^ (upload as u64 + 1), 4 * MIB).variant(variant)
     }
 
     /// The bytes that are persisted of an upload, which must be whole.
