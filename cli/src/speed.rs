@@ -8,6 +8,7 @@ use crate::{
     failure::Failure,
     gate::Gate,
     remote::{DEFAULT_STREAMS, RemoteArguments},
+    settings::Settings,
 };
 
 /// Most files in flight unless the command line says otherwise.
@@ -16,20 +17,69 @@ const DEFAULT_FILES: u16 = 64;
 /// end streams on which nothing moves for half a minute.
 const LEAST_FOR_A_STREAM: u64 = 64 * 1024;
 
+/// For commands that read each file in one piece.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Speed")]
-pub(crate) struct SpeedArguments {
+pub(crate) struct PaceArguments {
     /// Most files in flight; how many really are adapts to what helps [env: SLUICE_CONCURRENCY]
     /// [default: 64]
     #[arg(long, value_name = "COUNT", value_parser = value_parser!(u16).range(1..=1024))]
     concurrency: Option<u16>,
-    /// Parallel streams for each large file [env: SLUICE_STREAMS] [default: 4]
-    #[arg(long, value_name = "COUNT", value_parser = value_parser!(u16).range(1..=64))]
-    streams: Option<u16>,
     /// Most bytes a second of the whole command, such as 10M (mebibytes) or 512K [env:
     /// SLUICE_LIMIT_RATE] [default: no limit]
     #[arg(long, value_name = "RATE", value_parser = parse_rate)]
     limit_rate: Option<u64>,
+}
+
+/// For commands that send or fetch large files in several streams.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Speed")]
+pub(crate) struct SpeedArguments {
+    #[command(flatten)]
+    pace: PaceArguments,
+    /// Parallel streams for each large file [env: SLUICE_STREAMS] [default: 4]
+    #[arg(long, value_name = "COUNT", value_parser = value_parser!(u16).range(1..=64))]
+    streams: Option<u16>,
+}
+
+impl PaceArguments {
+    /// The same with what the environment or the profile says, where the command
+    /// line says nothing.
+    pub(crate) fn settled(self, settings: &Settings) -> Self {
+        Self {
+            concurrency: self.concurrency.or(settings.concurrency.as_ref().map(|it| it.value)),
+            limit_rate: self.limit_rate.or(settings.limit_rate.as_ref().map(|it| it.value)),
+        }
+    }
+
+    /// A client of the server that keeps to the limit.
+    pub(crate) async fn connect(
+        &self,
+        remote: &RemoteArguments,
+        streams: u16,
+    ) -> Result<Client, Failure> {
+        let client = remote.connect_for(streams.max(DEFAULT_STREAMS)).await?;
+        Ok(match self.limit_rate {
+            Some(rate) => client.with_rate_limit(RateLimit::bytes_per_second(rate)),
+            None => client,
+        })
+    }
+
+    /// Most files in flight, each with so many streams.
+    pub(crate) fn files(&self, streams: u16) -> usize {
+        let files = self.streams_at_the_limit() / streams.max(1);
+        self.concurrency.unwrap_or(DEFAULT_FILES).min(files.max(1)).into()
+    }
+
+    /// Lets files in, each with so many streams.
+    pub(crate) fn gate(&self, client: &Client, streams: u16) -> Gate {
+        Gate::new(client, self.files(streams))
+    }
+
+    fn streams_at_the_limit(&self) -> u16 {
+        let streams = self.limit_rate.map(|rate| rate / LEAST_FOR_A_STREAM);
+        streams.map_or(u16::MAX, |streams| u16::try_from(streams.max(1)).unwrap_or(u16::MAX))
+    }
 }
 
 impl SpeedArguments {
@@ -38,31 +88,24 @@ impl SpeedArguments {
     pub(crate) fn settled(self, remote: &RemoteArguments) -> Result<Self, Failure> {
         let settings = remote.settings()?;
         Ok(Self {
-            concurrency: self.concurrency.or(settings.concurrency.map(|it| it.value)),
-            streams: self.streams.or(settings.streams.map(|it| it.value)),
-            limit_rate: self.limit_rate.or(settings.limit_rate.map(|it| it.value)),
+            streams: self.streams.or(settings.streams.as_ref().map(|it| it.value)),
+            pace: self.pace.settled(&settings),
         })
     }
 
     /// A client of the server that keeps to the limit.
     pub(crate) async fn connect(&self, remote: &RemoteArguments) -> Result<Client, Failure> {
-        let streams = self.streams.unwrap_or(DEFAULT_STREAMS);
-        let client = remote.connect_for(streams.max(DEFAULT_STREAMS)).await?;
-        Ok(match self.limit_rate {
-            Some(rate) => client.with_rate_limit(RateLimit::bytes_per_second(rate)),
-            None => client,
-        })
+        self.pace.connect(remote, self.streams.unwrap_or(DEFAULT_STREAMS)).await
     }
 
     /// Streams for each large file: no more than the limit keeps busy.
     pub(crate) fn streams(&self) -> u16 {
-        self.streams.unwrap_or(DEFAULT_STREAMS).min(self.streams_at_the_limit())
+        self.streams.unwrap_or(DEFAULT_STREAMS).min(self.pace.streams_at_the_limit())
     }
 
     /// Most files in flight.
     pub(crate) fn files(&self) -> usize {
-        let streams = self.streams_at_the_limit() / self.streams().max(1);
-        self.concurrency.unwrap_or(DEFAULT_FILES).min(streams.max(1)).into()
+        self.pace.files(self.streams())
     }
 
     /// Works on so many files at a time. Where nothing is done about them, what
@@ -79,12 +122,7 @@ impl SpeedArguments {
     }
 
     pub(crate) fn gate(&self, client: &Client) -> Gate {
-        Gate::new(client, self.files())
-    }
-
-    fn streams_at_the_limit(&self) -> u16 {
-        let streams = self.limit_rate.map(|rate| rate / LEAST_FOR_A_STREAM);
-        streams.map_or(u16::MAX, |streams| u16::try_from(streams.max(1)).unwrap_or(u16::MAX))
+        self.pace.gate(client, self.streams())
     }
 }
 
@@ -126,11 +164,16 @@ mod tests {
 
     #[test]
     fn a_slow_command_has_few_streams() {
-        let speed = |limit_rate| SpeedArguments { concurrency: None, streams: None, limit_rate };
+        let speed = |limit_rate| SpeedArguments {
+            pace: PaceArguments { concurrency: None, limit_rate },
+            streams: None,
+        };
         let both = |limit| (speed(limit).files(), speed(limit).streams());
         assert_eq!(both(None), (64, 4));
         assert_eq!(both(Some(64 << 10)), (1, 1));
         assert_eq!(both(Some(1 << 20)), (4, 4));
         assert_eq!(both(Some(1 << 30)), (64, 4));
+        let slow = PaceArguments { concurrency: None, limit_rate: Some(1 << 20) };
+        assert_eq!(slow.files(1), 16);
     }
 }

@@ -8,12 +8,11 @@ use sluice_sdk::{Client, File, FileChange};
 
 use crate::{
     display::DisplayArguments,
-    event::print_event,
     exit::Exit,
     failure::Failure,
     filter::FilterArguments,
     remote::RemoteArguments,
-    remote_file::{FileView, folder_prefix, resolve},
+    remote_file::{folder_prefix, resolve},
     remote_tree::files_in,
     summary::Summary,
     terminal,
@@ -50,17 +49,14 @@ impl RenameArguments {
         let client = self.remote.connect().await?;
         let file = resolve(&client, &self.file).await?;
         let name = placed(&self.new_name, &file.name);
-        if self.dry_run {
-            let mut summary = Summary::new("would rename", self.display.json, self.display.quiet);
-            summary.renamed(&file, &name, true)?;
-            return Ok(Exit::Success);
+        let mut summary = Summary::new("renamed", self.display.json, self.display.quiet);
+        if !self.dry_run {
+            rename(&client, &file, &name).await?;
+            if !self.display.json && !self.display.quiet {
+                terminal::note(&format!("{} is now {name}", file.name));
+            }
         }
-        let renamed = rename(&client, &file, &name).await?;
-        if self.display.json {
-            print_event("file", &FileView::from(&renamed))?;
-        } else if !self.display.quiet {
-            terminal::note(&format!("{} is now {}", file.name, renamed.name));
-        }
+        summary.renamed(&file, &name, self.dry_run)?;
         Ok(Exit::Success)
     }
 
@@ -84,7 +80,7 @@ impl RenameArguments {
             let name = format!("{to}{}", &file.name[from.len()..]);
             let done = match self.dry_run {
                 true => Ok(()),
-                false => rename(&client, &file, &name).await.map(drop),
+                false => rename(&client, &file, &name).await,
             };
             (file, name, done)
         });
@@ -115,10 +111,10 @@ fn placed(new: &str, old: &str) -> String {
     }
 }
 
-async fn rename(client: &Client, file: &File, name: &str) -> Result<File, Failure> {
+async fn rename(client: &Client, file: &File, name: &str) -> Result<(), Failure> {
     let change = FileChange::default().name(name).if_etag(&file.etag);
     let renamed = client.update(&file.id, change).await;
-    renamed.map_err(|error| {
+    renamed.map(drop).map_err(|error| {
         let failure = Failure::from(error).about(name);
         // The hint for uploads names options that this command lacks.
         Failure { hint: None, ..failure }

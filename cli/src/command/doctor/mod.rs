@@ -10,9 +10,18 @@ mod server;
 use clap::Args;
 
 use self::report::{Finding, Report};
+#[cfg(feature = "serve")]
+use super::{config::server as configuration, serve::ServerArguments};
 use crate::{display::DisplayArguments, exit::Exit, failure::Failure, remote::RemoteArguments};
 
 #[derive(Debug, Args)]
+#[cfg_attr(
+    feature = "serve",
+    command(
+        mut_arg("listen", |it| it.requires("serve").help_heading("With --serve")),
+        mut_arg("log_level", |it| it.requires("serve").help_heading("With --serve"))
+    )
+)]
 pub(crate) struct DoctorArguments {
     /// Look at what a server on this machine needs, instead of at the way to one
     #[cfg(feature = "serve")]
@@ -25,6 +34,9 @@ pub(crate) struct DoctorArguments {
     pub(crate) display: DisplayArguments,
     #[command(flatten)]
     remote: RemoteArguments,
+    #[cfg(feature = "serve")]
+    #[command(flatten)]
+    server: ServerArguments,
 }
 
 impl DoctorArguments {
@@ -33,7 +45,7 @@ impl DoctorArguments {
         report.add("version", Finding::ok(format!("sluice {}", env!("CARGO_PKG_VERSION"))))?;
         #[cfg(feature = "serve")]
         if self.serve {
-            server::look(&mut report, &self.remote)?;
+            server::look(&mut report, &configuration::overrides(&self.remote, &self.server))?;
             return report.finish();
         }
         client::look(&mut report, &self.remote, self.read_only).await?;

@@ -8,13 +8,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use sluice_server::config::Config;
+use sluice_server::config::{Config, Overrides};
 
 use super::{Finding, Report};
-use crate::{
-    command::config::server as configuration, exit::Exit, failure::Failure,
-    remote::RemoteArguments, units,
-};
+use crate::{command::config::server as configuration, exit::Exit, failure::Failure, units};
 
 /// How often a sync is measured.
 const SYNCS: usize = 16;
@@ -26,8 +23,8 @@ const SLOW_SYNC: Duration = Duration::from_millis(50);
 const QUICK_SYNC: Duration = Duration::from_micros(20);
 
 /// Looks at one thing after the other.
-pub(super) fn look(report: &mut Report, remote: &RemoteArguments) -> Result<(), Failure> {
-    let config = match configuration::check(remote) {
+pub(super) fn look(report: &mut Report, overrides: &Overrides) -> Result<(), Failure> {
+    let config = match configuration::check(overrides) {
         Ok(config) => config,
         Err(failure) => {
             report.add("config", failure.into())?;
@@ -37,7 +34,7 @@ pub(super) fn look(report: &mut Report, remote: &RemoteArguments) -> Result<(), 
             return Ok(());
         }
     };
-    let file = configuration::overrides(remote).config_file;
+    let file = overrides.config_file.as_ref();
     let file = file.map_or("no configuration file".to_owned(), |file| file.display().to_string());
     report.add("config", Finding::ok(file))?;
     report.add("address", address(&config))?;

@@ -8,6 +8,7 @@ use sluice_sdk::{CancellationToken, Client, Crc32c, File, v1::file::State};
 use crate::{
     exit::Exit,
     failure::Failure,
+    gate::Gate,
     local_file::{Digest, digest_of},
     local_tree::LocalFile,
     progress::Board,
@@ -36,6 +37,7 @@ pub(super) struct Checker<'a> {
     /// Whether to read what the server has.
     pub(super) deep: bool,
     pub(super) board: Arc<Board>,
+    pub(super) gate: Arc<Gate>,
 }
 
 impl Subject {
@@ -63,6 +65,7 @@ impl Checker<'_> {
             let message = format!("{} is not on the server", subject.name());
             return Err(Failure::new(Exit::NotFound, message));
         };
+        let mut pass = self.gate.enter().await;
         let size = file.size.cast_unsigned();
         self.board.expect(size);
         let row = self.board.row(&file.name, Some(size));
@@ -91,6 +94,7 @@ impl Checker<'_> {
             })?;
         }
         row.done(size);
+        pass.moved(size);
         Ok(size)
     }
 

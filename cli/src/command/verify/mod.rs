@@ -26,7 +26,7 @@ use crate::{
     remote::RemoteArguments,
     remote_file::{folder_prefix, resolve},
     remote_tree::{below, no_such_folder},
-    speed::SpeedArguments,
+    speed::PaceArguments,
     summary::{Event, Summary},
     terminal,
 };
@@ -37,6 +37,10 @@ Check that files here and on the server have the same bytes.
 
 Exit code 12 means that something is not as it should be, 4 that something is not on the server. What \
 only the server has is not looked at.";
+
+/// Streams for each file that is read on the server: its bytes are looked at in
+/// their order.
+const STREAMS: u16 = 1;
 
 #[derive(Debug, Args)]
 pub(crate) struct VerifyArguments {
@@ -52,7 +56,7 @@ pub(crate) struct VerifyArguments {
     #[command(flatten)]
     filter: FilterArguments,
     #[command(flatten)]
-    speed: SpeedArguments,
+    pace: PaceArguments,
     #[command(flatten)]
     pub(super) display: DisplayArguments,
     #[command(flatten)]
@@ -79,21 +83,22 @@ struct Run<'a> {
 
 impl VerifyArguments {
     pub(crate) async fn run(mut self) -> Result<Exit, Failure> {
-        self.speed = self.speed.settled(&self.remote)?;
+        self.pace = self.pace.settled(&self.remote.settings()?);
         let filter = self.filter.compile()?;
         let scope = self.scope()?;
-        let client = self.speed.connect(&self.remote).await?;
+        let client = self.pace.connect(&self.remote, STREAMS).await?;
         let board = Arc::new(Board::growing(self.display.progress()));
         let interrupted = interrupt::token();
         let stop = interrupted.child_token();
         let deep = self.deep || matches!(scope, Scope::Server(_));
+        let gate = Arc::new(self.pace.gate(&client, STREAMS));
         let mut run = Run {
             client: &client,
             filter,
-            checker: Checker { client: &client, deep, board: board.clone() },
+            checker: Checker { client: &client, deep, board: board.clone(), gate },
             board: board.clone(),
             stop: stop.clone(),
-            at_a_time: self.speed.files(),
+            at_a_time: self.pace.files(STREAMS),
             summary: Summary::new("verified", self.display.json, self.display.quiet),
         };
         match scope {

@@ -154,6 +154,14 @@ async fn a_folder_gets_another_name_file_by_file() {
     let names = lines(&terminal.run(&["ls", "-r"]).await);
     assert_eq!(names, ["d/a.jpg", "d/b.raw", "f/e/d.jpg", "f/e/e.tmp"]);
 
+    // The event of one file is that of each file of a folder.
+    let moved = terminal.run(&["mv", "d/a.jpg", "d/first.jpg", "--json"]).await;
+    let [renamed] = &moved.assert_code(0).events()[..] else { panic!("{moved:?}") };
+    let names = ["event", "name", "new_name"].map(|key| renamed[key].as_str().unwrap());
+    assert_eq!(names, ["renamed", "d/a.jpg", "d/first.jpg"]);
+    let file_id = renamed["file_id"].as_str().unwrap();
+    terminal.run(&["mv", file_id, "d/a.jpg"]).await.assert_code(0);
+
     // What is in the way stops one file and not the others.
     Content::new(9, 1).write_to(&terminal.path("x"));
     terminal.run(&["upload", "x", "--name", "g/d.jpg"]).await.assert_code(0);

@@ -134,6 +134,19 @@ async fn the_configuration_of_a_server_is_looked_at_without_starting_it() {
     assert_eq!(setting(&shown, "storage.data_dir")["origin"], "flag");
     assert_eq!(setting(&shown, "server.listen")["origin"], "default");
     assert_eq!(setting(&shown, "tls.certificate")["value"], Value::Null);
+    let flags = ["--listen", "127.0.0.1:7171", "--log-level", "debug"];
+    let flagged = terminal.run(&[&show[..], &flags].concat()).await;
+    for (key, value, flag) in [
+        ("server.listen", "127.0.0.1:7171", "--listen"),
+        ("log.level", "debug", "--log-level"),
+        ("storage.data_dir", "here", "--data-dir"),
+    ] {
+        let shown = setting(&flagged, key);
+        assert_eq!((&shown["value"], &shown["source"]), (&value.into(), &flag.into()));
+    }
+    terminal.run(&["config", "show", "--listen", "127.0.0.1:7171"]).await.assert_code(2);
+    let check = ["config", "check", "--serve", "--log-level", "=loud="];
+    terminal.run(&check).await.assert_code(2);
     assert!(!terminal.path("here").exists(), "looking leaves nothing behind");
 
     for (text, part) in [

@@ -1,10 +1,15 @@
 //! `sluice config`: what is configured, and whether it makes sense.
 
+#[cfg(feature = "serve")]
+pub(super) mod server;
+
 use std::{fs, io::Write, path::PathBuf};
 
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
+#[cfg(feature = "serve")]
+use super::serve::ServerArguments;
 use crate::{
     display::DisplayArguments,
     event::print_event,
@@ -15,7 +20,7 @@ use crate::{
 };
 
 /// The example of a client's configuration.
-const EXAMPLE: &str = include_str!("../settings/example.toml");
+const EXAMPLE: &str = include_str!("../../settings/example.toml");
 
 #[derive(Debug, Args)]
 pub(crate) struct ConfigArguments {
@@ -29,14 +34,14 @@ enum ConfigCommand {
     #[command(after_help = "\
 Examples:
   sluice config show --profile work
-  sluice config show --serve --config /etc/sluice.toml")]
-    Show(TargetArguments),
+  sluice config show --serve --config /etc/sluice.toml --listen 0.0.0.0:7070")]
+    Show(EffectiveArguments),
     /// Look whether the configuration is right
     #[command(after_help = "\
 Examples:
   sluice config check
   sluice config check --serve --config /etc/sluice.toml")]
-    Check(TargetArguments),
+    Check(EffectiveArguments),
     /// Print a configuration file with every setting and its default
     #[command(after_help = "\
 Examples:
@@ -63,6 +68,23 @@ struct TargetArguments {
     remote: RemoteArguments,
 }
 
+/// For what depends on every option that a server would be started with.
+#[derive(Debug, Args)]
+#[cfg_attr(
+    feature = "serve",
+    command(
+        mut_arg("listen", |it| it.requires("serve").help_heading("With --serve")),
+        mut_arg("log_level", |it| it.requires("serve").help_heading("With --serve"))
+    )
+)]
+struct EffectiveArguments {
+    #[command(flatten)]
+    target: TargetArguments,
+    #[cfg(feature = "serve")]
+    #[command(flatten)]
+    server: ServerArguments,
+}
+
 /// What `path` and `check` say, as JSON.
 #[derive(Serialize)]
 struct FileView {
@@ -76,17 +98,18 @@ struct FileView {
 impl ConfigArguments {
     /// What the command prints, and how.
     pub(crate) fn display(&self) -> &DisplayArguments {
-        let (ConfigCommand::Show(target)
-        | ConfigCommand::Check(target)
-        | ConfigCommand::Example(target)
-        | ConfigCommand::Path(target)) = &self.command;
-        &target.display
+        match &self.command {
+            ConfigCommand::Show(effective) | ConfigCommand::Check(effective) => {
+                &effective.target.display
+            }
+            ConfigCommand::Example(target) | ConfigCommand::Path(target) => &target.display,
+        }
     }
 
     pub(crate) fn run(self) -> Result<Exit, Failure> {
         match &self.command {
-            ConfigCommand::Show(target) => target.show()?,
-            ConfigCommand::Check(target) => target.check()?,
+            ConfigCommand::Show(effective) => effective.show()?,
+            ConfigCommand::Check(effective) => effective.check()?,
             ConfigCommand::Example(target) => target.example()?,
             ConfigCommand::Path(target) => target.path()?,
         }
@@ -94,14 +117,15 @@ impl ConfigArguments {
     }
 }
 
-impl TargetArguments {
+impl EffectiveArguments {
     fn show(&self) -> Result<(), Failure> {
-        let settings = match self.is_for_server() {
+        let TargetArguments { remote, display, .. } = &self.target;
+        let settings = match self.target.is_for_server() {
             #[cfg(feature = "serve")]
-            true => server::shown(&self.remote)?,
-            _ => self.remote.settings()?.shown(),
+            true => server::shown(&server::overrides(remote, &self.server))?,
+            _ => remote.settings()?.shown(),
         };
-        if self.display.json {
+        if display.json {
             return settings.iter().try_for_each(|setting| print_event("setting", setting));
         }
         let width = settings.iter().map(|setting| setting.key.len()).max().unwrap_or_default();
@@ -109,15 +133,16 @@ impl TargetArguments {
     }
 
     fn check(&self) -> Result<(), Failure> {
-        let path = self.file();
-        let profiles = match self.is_for_server() {
+        let TargetArguments { remote, display, .. } = &self.target;
+        let path = self.target.file();
+        let profiles = match self.target.is_for_server() {
             #[cfg(feature = "serve")]
             true => {
-                server::check(&self.remote)?;
+                server::check(&server::overrides(remote, &self.server))?;
                 Vec::new()
             }
             _ => {
-                self.remote.settings()?;
+                remote.settings()?;
                 ClientFile::load(path.as_deref().filter(|path| path.exists()))?
                     .profiles
                     .into_keys()
@@ -125,7 +150,7 @@ impl TargetArguments {
             }
         };
         let view = FileView::new(path, profiles);
-        if self.display.json {
+        if display.json {
             return print_event("config", &view);
         }
         let profiles = match &view.profiles[..] {
@@ -137,7 +162,9 @@ impl TargetArguments {
             _ => "there is no configuration file; the environment is right".to_owned(),
         }])
     }
+}
 
+impl TargetArguments {
     fn example(&self) -> Result<(), Failure> {
         if self.display.json {
             return Err(Failure::usage("the example is a TOML file: it goes not with --json"));
@@ -173,7 +200,7 @@ impl TargetArguments {
     fn file(&self) -> Option<PathBuf> {
         match self.is_for_server() {
             #[cfg(feature = "serve")]
-            true => server::overrides(&self.remote).config_file,
+            true => server::overrides(&self.remote, &ServerArguments::default()).config_file,
             _ => file_path(self.remote.config.as_deref()),
         }
     }
@@ -202,63 +229,6 @@ fn print_lines(lines: impl IntoIterator<Item = String>) -> Result<(), Failure> {
         writeln!(output, "{line}")?;
     }
     Ok(())
-}
-
-/// The same of a server's configuration.
-#[cfg(feature = "serve")]
-pub(super) mod server {
-    use std::env;
-
-    use sluice_server::{
-        config::{Config, Overrides, ValueOrigin},
-        edge::Tls,
-    };
-
-    use super::{Failure, RemoteArguments, ShownSetting};
-    use crate::settings::{KeySource, variable};
-
-    /// What says what holds, as for `sluice serve`.
-    pub(in crate::command) fn overrides(remote: &RemoteArguments) -> Overrides {
-        let path = |name| env::var_os(name).filter(|value| !value.is_empty()).map(Into::into);
-        Overrides {
-            config_file: remote.config.clone().or_else(|| path("SLUICE_CONFIG")),
-            data_dir: remote.data_dir.clone().or_else(|| path(variable::DATA_DIR)),
-            ..Overrides::default()
-        }
-    }
-
-    /// The configuration, which was found to be right.
-    pub(in crate::command) fn check(remote: &RemoteArguments) -> Result<Config, Failure> {
-        let config = Config::load(&overrides(remote), &KeySource::default_folder())
-            .map_err(|error| Failure::usage(error.to_string()))?;
-        sluice_server::logging::check(&config.log)
-            .map_err(|error| Failure::usage(format!("configuration: {error}")))?;
-        if config.tls.is_on() {
-            Tls::load(&config.tls)
-                .map_err(|error| Failure::usage(format!("configuration: {error}")))?;
-        }
-        Ok(config)
-    }
-
-    pub(super) fn shown(remote: &RemoteArguments) -> Result<Vec<ShownSetting>, Failure> {
-        let effective = Config::effective(&overrides(remote), &KeySource::default_folder());
-        let effective = effective.map_err(|error| Failure::usage(error.to_string()))?;
-        let shown = effective.into_iter().map(|it| ShownSetting {
-            key: it.key,
-            value: it.value,
-            origin: match &it.origin {
-                ValueOrigin::Flag(_) => "flag",
-                ValueOrigin::Environment(_) => "environment",
-                ValueOrigin::File { .. } => "file",
-                ValueOrigin::Default => "default",
-            },
-            source: match it.origin {
-                ValueOrigin::Default => None,
-                origin => Some(origin.to_string()),
-            },
-        });
-        Ok(shown.collect())
-    }
 }
 
 #[cfg(test)]
