@@ -40,7 +40,8 @@ Examples:
 pub(super) const SIGN: &str = "\
 Examples:
   sluice sign holiday.mp4                       a link that works for an hour
-  sluice sign holiday.mp4 --ttl 7d --inline";
+  sluice sign holiday.mp4 --ttl 7d --inline
+  sluice uploads sign upl_… --from big.iso      the other way: requests that send an upload's parts";
 
 pub(super) const MV: &str = "\
 Examples:
@@ -83,6 +84,15 @@ Examples:
   sluice uploads resume                         all that was begun on this machine
   sluice uploads resume big.iso
   sluice uploads resume upl_… --from big.iso    one that was begun elsewhere";
+
+pub(super) const UPLOADS_SIGN: &str = "\
+Examples:
+  sluice uploads sign upl_… --from big.iso      a request for each part that is not there
+  sluice uploads sign upl_… --from big.iso --part 3 --json | jq -r .url";
+
+pub(super) const UPLOADS_COMPLETE: &str = "\
+Examples:
+  sluice uploads complete upl_… --from big.iso  once all parts were sent";
 
 pub(super) const UPLOADS_ABORT: &str = "\
 Examples:

@@ -2,11 +2,11 @@
 
 use futures::{Stream, TryStreamExt};
 use sluice_proto::v1::{
-    CancelUploadRequest, GetUploadRequest, ListUploadPartsRequest, ListUploadsRequest, UploadPart,
-    upload::State,
+    CancelUploadRequest, CompleteUploadRequest, GetUploadRequest, ListUploadPartsRequest,
+    ListUploadsRequest, UploadPart, upload::State,
 };
 
-use crate::{Client, Error, Result, Upload, error::Kind, pages::paged};
+use crate::{Client, Error, File, Result, Upload, error::Kind, files::no_file, pages::paged};
 
 /// Entries on one page: the most that there can be.
 const PAGE_SIZE: i32 = 1000;
@@ -36,6 +36,13 @@ impl Client {
                 Ok((page.uploads, page.next_page_token))
             }
         })
+    }
+
+    /// Turns an upload whose parts are all persisted into a file, as
+    /// [`upload`](Self::upload) and [`resume`](Self::resume) do at their end.
+    pub async fn complete_upload(&self, request: CompleteUploadRequest) -> Result<File> {
+        let call = move |request| async move { self.raw_uploads().complete_upload(request).await };
+        self.unary(request, call).await?.file.ok_or_else(no_file)
     }
 
     /// Gives an upload up: its parts are deleted and it cannot be resumed.

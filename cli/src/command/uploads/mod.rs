@@ -1,9 +1,13 @@
 //! `sluice uploads`: uploads that are not complete.
 
 mod abort;
+mod complete;
 mod list;
 mod live;
 mod resume;
+mod sign;
+
+mod parts;
 
 use clap::{Args, Subcommand};
 
@@ -24,6 +28,12 @@ enum UploadsCommand {
     /// Go on with uploads that were begun here, or with another from a file
     #[command(after_help = examples::UPLOADS_RESUME)]
     Resume(resume::ResumeArguments),
+    /// Print requests with which anybody can send parts over HTTP
+    #[command(after_help = examples::UPLOADS_SIGN, long_about = sign::ABOUT)]
+    Sign(sign::SignArguments),
+    /// Make a file of parts that were sent over HTTP
+    #[command(after_help = examples::UPLOADS_COMPLETE)]
+    Complete(complete::CompleteArguments),
     /// Give uploads up and free their space
     #[command(after_help = examples::UPLOADS_ABORT)]
     Abort(abort::AbortArguments),
@@ -35,6 +45,8 @@ impl UploadsArguments {
         match &self.command {
             UploadsCommand::Ls(arguments) => &arguments.display,
             UploadsCommand::Resume(arguments) => &arguments.display,
+            UploadsCommand::Sign(arguments) => &arguments.display,
+            UploadsCommand::Complete(arguments) => &arguments.display,
             UploadsCommand::Abort(arguments) => &arguments.display,
         }
     }
@@ -43,6 +55,8 @@ impl UploadsArguments {
         match self.command {
             UploadsCommand::Ls(arguments) => arguments.run().await,
             UploadsCommand::Resume(arguments) => Box::pin(arguments.run()).await,
+            UploadsCommand::Sign(arguments) => arguments.run().await,
+            UploadsCommand::Complete(arguments) => arguments.run().await,
             UploadsCommand::Abort(arguments) => arguments.run().await,
         }
     }

@@ -21,8 +21,8 @@ use super::{
 };
 use crate::{
     Client, Connection, Error, File, Progress, Result, Upload, blocking::blocking,
-    buffer_pool::BufferPool, error::Kind, files::no_file, progress::Reporter, source::Content,
-    uploads::no_upload, write_stream::write_upload,
+    buffer_pool::BufferPool, error::Kind, progress::Reporter, source::Content, uploads::no_upload,
+    write_stream::write_upload,
 };
 
 /// How often the server is asked what is persisted while streams are open.
@@ -214,10 +214,6 @@ impl<'a> Session<'a> {
             on_conflict: Some(self.options.conflict_choice().into()),
             ..request
         };
-        let client = self.client;
-        let call =
-            move |request| async move { client.raw_uploads().complete_upload(request).await };
-        let answer = client.unary(request, call).await?;
-        answer.file.ok_or_else(no_file)
+        self.client.complete_upload(request).await
     }
 }

@@ -21,8 +21,7 @@ use super::{
     whole,
 };
 use crate::{
-    Client, Connection, Error, File, Progress, Result, files::no_file, progress::Reporter,
-    uploads::no_upload,
+    Client, Connection, Error, File, Progress, Result, progress::Reporter, uploads::no_upload,
 };
 
 pub(super) async fn upload(
@@ -62,9 +61,7 @@ pub(super) async fn upload(
             expected_checksums: Some(options.expected_checksums(crc32c)),
             ..Default::default()
         };
-        let call =
-            move |request| async move { client.raw_uploads().complete_upload(request).await };
-        client.unary(request, call).await?.file.ok_or_else(no_file)
+        client.complete_upload(request).await
     };
     let file = reporter.follow(|| target.tally.progress(), work).await?;
     Ok((file, target.tally.progress()))

@@ -140,6 +140,8 @@ async fn see_everything() -> Seen {
         &["doctor"],
         &["doctor", "--serve", "--data-dir", "here"],
         &["doctor", "--server", "http://127.0.0.1:1"],
+        &["uploads", "sign", &open.id, "--from", "rotten", "--part", "2"],
+        &["uploads", "complete", &open.id, "--from", "rotten"],
         &["uploads", "abort", &open.id, "upl_none"],
         &["uploads", "abort", "--all"],
         &["rm", "first", "missing"],

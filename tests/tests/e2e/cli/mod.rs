@@ -10,6 +10,7 @@ mod many;
 mod restarts;
 mod resuming;
 mod shells;
+mod signing;
 mod syncing;
 mod transfers;
 mod watching;
