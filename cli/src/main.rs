@@ -11,6 +11,7 @@ mod handshake;
 mod join;
 mod local_file;
 mod local_tree;
+mod modified;
 mod progress;
 mod remote;
 mod remote_file;

@@ -103,7 +103,8 @@ pub(super) const SYNC: &str = "\
 Examples:
   sluice sync photos server:photos              upload what is new or has changed
   sluice sync --delete photos server:photos     and delete there what is not here any more
-  sluice sync server:photos photos --dry-run    what would happen the other way round";
+  sluice sync server:photos photos --dry-run    what would happen the other way round
+  sluice sync --checksum photos server:photos   compare bytes, whatever sizes and times say";
 
 pub(super) const VERIFY: &str = "\
 Examples:

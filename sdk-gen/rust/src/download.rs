@@ -10,7 +10,7 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
-    time::Instant,
+    time::{Instant, SystemTime},
 };
 
 use futures::{StreamExt, future, stream};
@@ -43,6 +43,7 @@ const READ_SIZE: usize = 1024 * 1024;
 #[must_use]
 pub struct DownloadOptions {
     streams: usize,
+    modified: Option<SystemTime>,
     on_progress: Option<OnProgress>,
     cancel: CancellationToken,
 }
@@ -60,13 +61,25 @@ pub struct Downloaded {
 impl DownloadOptions {
     /// The defaults.
     pub fn new() -> Self {
-        Self { streams: DEFAULT_STREAMS, on_progress: None, cancel: CancellationToken::new() }
+        Self {
+            streams: DEFAULT_STREAMS,
+            modified: None,
+            on_progress: None,
+            cancel: CancellationToken::new(),
+        }
     }
 
     /// Streams that fetch a large file in parallel; 4 unless set. Each may hold
     /// 4 MiB in memory.
     pub fn streams(mut self, count: usize) -> Self {
         self.streams = count.max(1);
+        self
+    }
+
+    /// When the file shall say that it was changed; else, it is when it was
+    /// written here.
+    pub fn modified(mut self, time: SystemTime) -> Self {
+        self.modified = Some(time);
         self
     }
 
@@ -126,7 +139,7 @@ impl Client {
                 let _ = tokio::fs::remove_file(&target.partial).await;
                 return Err(corrupt(path, &file));
             }
-            blocking(move || target.publish(&partial)).await?;
+            blocking(move || target.publish(&partial, options.modified)).await?;
             Ok((file, counts))
         };
         let done = options.cancel.run_until_cancelled(Box::pin(work)).await;
@@ -320,8 +333,12 @@ impl Target {
     }
 
     /// Makes the partial file durable under its name.
-    fn publish(&self, partial: &fs::File) -> Result<()> {
+    fn publish(&self, partial: &fs::File, modified: Option<SystemTime>) -> Result<()> {
         let fail = |error| Error::local(&self.path, "write", error);
+        if let Some(modified) = modified {
+            // Before it has its name: then whoever changes it changes its time.
+            partial.set_modified(modified).map_err(fail)?;
+        }
         partial.sync_all().map_err(fail)?;
         fs::rename(&self.partial, &self.path).map_err(fail)?;
         sync_folder_of(&self.path).map_err(fail)

@@ -89,8 +89,13 @@ impl DownloadArguments {
         for (name, failure) in missing {
             report.failed(name, &failure)?;
         }
-        let (overwrite, dry_run) = (self.overwrite, self.dry_run);
-        let how = How { overwrite, dry_run, streams: self.speed.streams() };
+        let how = How {
+            overwrite: self.overwrite,
+            dry_run: self.dry_run,
+            keep_time: false,
+            by_time: false,
+            streams: self.speed.streams(),
+        };
         let downloader = Downloader::new(&client, how, self.speed.gate(&client), &board, &stop);
         let downloads =
             stream::iter(&items).map(async |item| (item, downloader.download(item).await));

@@ -11,7 +11,7 @@ use sluice_sdk::{CancellationToken, Client, DownloadOptions, Downloaded, File, K
 use tokio::sync::Semaphore;
 
 use crate::{
-    exit::Exit, failure::Failure, gate::Gate, local_file::has_content_of, progress::Board,
+    exit::Exit, failure::Failure, gate::Gate, local_file::has_content_of, modified, progress::Board,
 };
 
 /// How many mebibytes may be in flight, each file counting for
@@ -53,6 +53,11 @@ pub(crate) enum Outcome {
 pub(crate) struct How {
     pub(crate) overwrite: Overwrite,
     pub(crate) dry_run: bool,
+    /// Whether files get the times that they had where they were uploaded.
+    pub(crate) keep_time: bool,
+    /// Whether what has the size and the time of a file is the same; else, and
+    /// where the time differs, it is read to find out.
+    pub(crate) by_time: bool,
     /// For each large file.
     pub(crate) streams: u16,
 }
@@ -110,6 +115,10 @@ impl<'a> Downloader<'a> {
             .streams(self.how.streams.into())
             .on_progress(move |progress| shown.update(progress))
             .cancel(self.stop.clone());
+        let options = match modified::recorded(&item.file).filter(|_| self.how.keep_time) {
+            Some(modified) => options.modified(modified),
+            None => options,
+        };
         match self.client.download(&item.file.id, &item.path, options).await {
             Ok(downloaded) => {
                 row.done(size);
@@ -125,13 +134,18 @@ impl<'a> Downloader<'a> {
     async fn what_is_here(&self, item: &Item) -> Option<Outcome> {
         match self.how.overwrite {
             Overwrite::Always => None,
-            _ if has_content_of(&item.path, &item.file).await => Some(Outcome::AlreadyHere),
+            _ if self.is_same(item).await => Some(Outcome::AlreadyHere),
             Overwrite::IfDifferent => None,
             Overwrite::Never => {
                 let there = tokio::fs::symlink_metadata(&item.path).await.is_ok();
                 there.then_some(Outcome::Kept)
             }
         }
+    }
+
+    async fn is_same(&self, item: &Item) -> bool {
+        (self.how.by_time && modified::is_as_recorded_at(&item.path, &item.file).await)
+            || has_content_of(&item.path, &item.file).await
     }
 }
 

@@ -50,9 +50,14 @@ impl Run<'_> {
     /// Makes the local folder equal to the one on the server. Both are gone
     /// through once, side by side, in the order of their names.
     pub(super) async fn down(&self, name: &str, folder: &Path) -> Result<Exit, Failure> {
-        let dry_run = self.arguments.dry_run;
         let speed = &self.arguments.speed;
-        let how = How { overwrite: Overwrite::IfDifferent, dry_run, streams: speed.streams() };
+        let how = How {
+            overwrite: Overwrite::IfDifferent,
+            dry_run: self.arguments.dry_run,
+            keep_time: true,
+            by_time: !self.arguments.checksum,
+            streams: speed.streams(),
+        };
         let gate = speed.gate(self.client);
         let downloader = Downloader::new(self.client, how, gate, &self.board, &self.stop);
         let summary = self.summary("downloaded", "would download");

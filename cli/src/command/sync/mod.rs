@@ -33,8 +33,9 @@ One of the two folders is on the server and is written server:FOLDER; server: al
 A local path that begins like this is written ./server:…. What is in SOURCE comes to be in TARGET, so \
 that `sluice sync photos server:photos` makes the two equal; a / at the end changes nothing.
 
-Files are the same if size and CRC-32C are: local files are read to find out, and only what differs is \
-transferred. Transfers that were cut off go on where they were. Nothing is deleted without --delete, \
+A file whose size and time of change are those that were recorded when it was uploaded is taken for the \
+same. Where only the time differs, or none was recorded, it is read and its CRC-32C decides; with \
+--checksum always. Only what differs is transferred, and downloaded files get the recorded time. Transfers that were cut off go on where they were. Nothing is deleted without --delete, \
 and then only after everything else went well. What filters leave out is neither transferred nor \
 deleted.";
 
@@ -52,6 +53,9 @@ pub(crate) struct SyncArguments {
     /// Delete what is in TARGET and not in SOURCE
     #[arg(long)]
     delete: bool,
+    /// Read all files that both sides have, also those whose size and time are the same
+    #[arg(long)]
+    checksum: bool,
     /// Only show what would be done
     #[arg(long)]
     dry_run: bool,

@@ -154,6 +154,7 @@ impl Run<'_> {
             parts_in_memory: None,
             quiet: self.arguments.display.quiet,
             sha256: None,
+            by_time: !self.arguments.checksum,
             wait: false,
         }
     }

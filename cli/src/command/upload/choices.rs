@@ -5,8 +5,11 @@ use std::collections::BTreeMap;
 use clap::ValueEnum;
 use sluice_sdk::{Checksums, OnConflict, UploadOptions};
 
-use super::journal::{Journal, Terms};
-use crate::{exit::Exit, failure::Failure};
+use super::{
+    collect::Item,
+    journal::{Journal, Terms},
+};
+use crate::{exit::Exit, failure::Failure, modified};
 
 /// What `--on-conflict` takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -31,6 +34,9 @@ pub(crate) struct Choices {
     pub(crate) quiet: bool,
     /// What the one file must have.
     pub(crate) sha256: Option<[u8; 32]>,
+    /// Whether a file that has the size and the time of what the server has is
+    /// the same; else, and where the time differs, it is read to find out.
+    pub(crate) by_time: bool,
     /// Whether to wait until files can be read.
     pub(crate) wait: bool,
 }
@@ -53,11 +59,13 @@ impl Choices {
     }
 
     /// What an upload is opened with.
-    pub(super) fn terms(&self, name: &str) -> Terms {
-        let guess = || mime_guess::from_path(name).first_raw().unwrap_or_default().to_owned();
+    pub(super) fn terms(&self, item: &Item) -> Terms {
+        let guess = || mime_guess::from_path(&item.name).first_raw().unwrap_or_default().to_owned();
+        let mut metadata = self.labels.clone();
+        modified::add_to(&mut metadata, item.modified());
         Terms {
             content_type: self.content_type.clone().unwrap_or_else(guess),
-            metadata: self.labels.clone(),
+            metadata,
             part_size: self.part_size,
             replace: self.on_conflict == ConflictChoice::Replace,
         }

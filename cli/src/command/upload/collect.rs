@@ -71,6 +71,14 @@ impl Item {
         }
     }
 
+    /// When it was changed, where that is known.
+    pub(crate) fn modified(&self) -> Option<SystemTime> {
+        match &self.origin {
+            Origin::File { modified, .. } => *modified,
+            Origin::StandardInput | Origin::Pipe(_) => None,
+        }
+    }
+
     /// Where its bytes are, for people.
     pub(crate) fn path(&self) -> Option<&Path> {
         match &self.origin {

@@ -143,6 +143,7 @@ impl UploadArguments {
             parts_in_memory: self.parts_in_memory,
             quiet: self.display.quiet,
             sha256: self.checksum,
+            by_time: false,
             // Before that, nothing is known about the checksum.
             wait: self.wait || self.checksum.is_some(),
         })

@@ -4,8 +4,8 @@ use std::{path::Path, sync::Arc, time::Duration};
 
 use sluice_domain::DEFAULT_PART_SIZE;
 use sluice_sdk::{
-    CancellationToken, Client, Error, File, Kind, Reason, Source, UploadOptions, Uploaded,
-    v1::file::State,
+    CancellationToken, Client, Error, File, FileChange, Kind, Reason, Source, UploadOptions,
+    Uploaded, v1::file::State,
 };
 use tokio::{
     sync::Semaphore,
@@ -25,6 +25,7 @@ use crate::{
     failure::Failure,
     gate::Gate,
     local_file::has_content_of,
+    modified,
     progress::{Board, Row},
     terminal, units,
 };
@@ -95,6 +96,7 @@ impl<'a> Uploader<'a> {
         let row = Arc::new(self.board.row(&item.name, item.size()));
         if let Some(file) = self.existing(item, existing).await? {
             if self.is_same(item, &file).await {
+                self.note_time(item, &file).await;
                 row.resumed(file.size.cast_unsigned());
                 row.done(file.size.cast_unsigned());
                 return Ok(Outcome::AlreadyThere(Box::new(file)));
@@ -186,13 +188,30 @@ impl<'a> Uploader<'a> {
     }
 
     async fn is_same(&self, item: &Item, file: &File) -> bool {
-        let Origin::File { path, .. } = &item.origin else { return false };
+        let Origin::File { path, size, modified } = &item.origin else { return false };
+        if self.choices.by_time && modified::is_as_recorded(*size, *modified, file) {
+            return true;
+        }
         // A checksum that nobody has checked says nothing.
         let checksums = file.checksums.as_ref();
         let as_declared = self.choices.sha256.is_none_or(|declared| {
             checksums.is_some_and(|recorded| recorded.sha256[..] == declared[..])
         });
         as_declared && has_content_of(path, file).await
+    }
+
+    /// The server learns the time of a file that had to be read because of it,
+    /// so that it need not be read the next time.
+    async fn note_time(&self, item: &Item, file: &File) {
+        if let Some(modified) = item.modified()
+            && self.choices.by_time
+            && modified::recorded(file) != Some(modified)
+        {
+            let labels = modified::labels_with(file, modified);
+            let change = FileChange::default().metadata(labels).if_etag(&file.etag);
+            // Without it, nothing is worse than it was.
+            let _ = self.client.update(&file.id, change).await;
+        }
     }
 
     async fn upload_stream(
@@ -202,7 +221,7 @@ impl<'a> Uploader<'a> {
         row: &Arc<Row>,
     ) -> Result<Uploaded, Error> {
         let request_id = Uuid::now_v7().to_string();
-        let terms = self.choices.terms(&item.name);
+        let terms = self.choices.terms(item);
         let row = row.clone();
         let options = self.options(item, &terms, &request_id);
         let options = options.on_progress(move |progress| row.update(progress));
@@ -223,7 +242,7 @@ impl<'a> Uploader<'a> {
     ) -> Result<Uploaded, Error> {
         let entry = self.entry(item);
         let earlier = entry.as_ref().and_then(Entry::load);
-        let terms = self.choices.terms(&item.name);
+        let terms = self.choices.terms(item);
         let source = || Source::path(path);
 
         if let (Some(entry), Some(record)) = (&entry, &earlier)

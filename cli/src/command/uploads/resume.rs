@@ -184,6 +184,7 @@ impl ResumeArguments {
             parts_in_memory: None,
             quiet: self.display.quiet,
             sha256: None,
+            by_time: false,
             wait: false,
         }
     }

@@ -1,6 +1,10 @@
 //! Folders that become equal.
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::Path,
+    time::{Duration, SystemTime},
+};
 
 use serde_json::Value;
 use sluice_tests::{Content, Ended, MIB, Metrics, Server, Terminal};
@@ -96,8 +100,12 @@ async fn a_folder_goes_up_once_and_then_only_what_differs() {
     fs::remove_file(folders.terminal.path("photos/a/empty")).unwrap();
     let third = folders.sync(&["photos", "server:backup/photos"]).await;
     let summary = third.assert_code(0).event("summary");
-    assert_eq!(counts(&summary), [3, 4, 0, 0], "nothing is deleted by itself");
-    assert_eq!(summary["bytes_sent"], 5000 + 11 + 100);
+    assert_eq!(counts(&summary), [2, 5, 0, 0], "nothing is deleted by itself");
+    assert_eq!(summary["bytes_sent"], 11 + 100);
+    let checked = folders.sync(&["--checksum", "photos", "server:backup/photos"]).await;
+    let summary = checked.assert_code(0).event("summary");
+    assert_eq!(counts(&summary), [1, 6, 0, 0]);
+    assert_eq!(names_of(&checked, "uploaded"), ["backup/photos/a.jpg"]);
     assert_eq!(folders.received().await, size + 5000 + 11 + 100);
 
     let fourth = folders.sync(&["--delete", "photos", "server:backup/photos"]).await;
@@ -146,6 +154,76 @@ async fn a_folder_comes_down_once_and_then_only_what_differs() {
     assert!(!folders.terminal.path("back/own").exists(), "folders go with their last file");
     fs::remove_file(folders.terminal.path("back/large.part")).unwrap();
     assert!(same(&folders.terminal.path("photos"), &folders.terminal.path("back")));
+}
+
+/// Replaces the bytes of a file and keeps its time.
+fn replace_unnoticed(path: &Path, content: &Content) {
+    let before = fs::metadata(path).unwrap().modified().unwrap();
+    content.write_to(path);
+    set_time(path, before);
+}
+
+fn set_time(path: &Path, time: SystemTime) {
+    fs::File::options().write(true).open(path).unwrap().set_modified(time).unwrap();
+}
+
+fn at(seconds: u64) -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::new(seconds, 123_456_789)
+}
+
+#[tokio::test]
+async fn size_and_time_are_enough_and_another_time_is_a_question() {
+    let folders = Folders::new().await;
+    folders.write(&[("a/1", 1, 10), ("a/2", 2, 20), ("a/3", 3, 30)]);
+    let path = |name: &str| folders.terminal.path(name);
+    set_time(&path("a/1"), at(1_700_000_000));
+    folders.sync(&["a", "server:a"]).await.assert_code(0);
+    let time = async |name: &str| {
+        let stat = folders.terminal.run(&["stat", name, "--json"]).await;
+        stat.assert_code(0).event("file")["metadata"]["mtime"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(time("a/1").await, "2023-11-14T22:13:20.123456789Z");
+
+    // Bytes that nobody reads; a time that leads to reading the same bytes, and
+    // is known from then on; and another time and other bytes.
+    replace_unnoticed(&path("a/1"), &Content::new(4, 10));
+    let later = "2023-11-14T22:13:21.123456789Z";
+    folders.write(&[("a/3", 5, 30)]);
+    for name in ["a/2", "a/3"] {
+        set_time(&path(name), at(1_700_000_001));
+    }
+    let ended = folders.sync(&["--dry-run", "a", "server:a"]).await;
+    assert_eq!(names_of(ended.assert_code(0), "would_upload"), ["a/3"]);
+    assert_ne!(time("a/2").await, later, "a dry run has changed it");
+    let ended = folders.sync(&["a", "server:a"]).await;
+    assert_eq!(names_of(ended.assert_code(0), "uploaded"), ["a/3"]);
+    assert_eq!([time("a/2").await, time("a/3").await], [later, later]);
+    replace_unnoticed(&path("a/2"), &Content::new(6, 20));
+    let ended = folders.sync(&["a", "server:a"]).await;
+    assert_eq!(counts(&ended.assert_code(0).event("summary")), [0, 3, 0, 0]);
+    let ended = folders.sync(&["--checksum", "a", "server:a"]).await;
+    assert_eq!(names_of(ended.assert_code(0), "uploaded"), ["a/1", "a/2"]);
+
+    // The other way round: files come with their time, and keep being known.
+    folders.sync(&["server:a", "back"]).await.assert_code(0);
+    let modified = fs::metadata(path("back/3")).unwrap().modified().unwrap();
+    assert_eq!(modified, at(1_700_000_001));
+    replace_unnoticed(&path("back/1"), &Content::new(7, 10));
+    set_time(&path("back/2"), SystemTime::now());
+    let ended = folders.sync(&["server:a", "back"]).await;
+    assert_eq!(counts(&ended.assert_code(0).event("summary")), [0, 3, 0, 0]);
+    let ended = folders.sync(&["--checksum", "server:a", "back"]).await;
+    assert_eq!(names_of(ended.assert_code(0), "downloaded"), ["a/1"]);
+    folders.write(&[("back/1", 8, 10)]);
+    let ended = folders.sync(&["server:a", "back"]).await;
+    assert_eq!(names_of(ended.assert_code(0), "downloaded"), ["a/1"]);
+    assert!(same(&path("a"), &path("back")));
+
+    // Where no time was recorded, bytes decide.
+    folders.server.client().put("b/1", &Content::new(1, 10)).await.unwrap();
+    folders.write(&[("b/1", 2, 10)]);
+    let ended = folders.sync(&["server:b", "b"]).await;
+    assert_eq!(names_of(ended.assert_code(0), "downloaded"), ["b/1"]);
 }
 
 #[tokio::test]
