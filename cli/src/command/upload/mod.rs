@@ -1,11 +1,13 @@
 //! `sluice upload`: files, folders and standard input.
 
+mod attempt;
 mod choices;
 mod collect;
 mod existing;
 mod follow;
 mod journal;
 mod report;
+mod same;
 mod transfer;
 
 use std::{path::PathBuf, sync::Arc};
