@@ -1,5 +1,6 @@
 //! What the help of each command ends with.
 
+#[cfg(feature = "serve")]
 pub(super) const SERVE: &str = "\
 Examples:
   sluice serve                                  data in the user's data folder, on this machine

@@ -209,7 +209,7 @@ async fn size_and_time_are_enough_and_another_time_is_a_question() {
     let modified = fs::metadata(path("back/3")).unwrap().modified().unwrap();
     assert_eq!(modified, at(1_700_000_001));
     replace_unnoticed(&path("back/1"), &Content::new(7, 10));
-    set_time(&path("back/2"), SystemTime::now());
+    set_time(&path("back/2"), at(1_700_000_002));
     let ended = folders.sync(&["server:a", "back"]).await;
     assert_eq!(counts(&ended.assert_code(0).event("summary")), [0, 3, 0, 0]);
     let ended = folders.sync(&["--checksum", "server:a", "back"]).await;
