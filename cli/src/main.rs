@@ -17,11 +17,13 @@ mod remote;
 mod remote_file;
 mod remote_tree;
 mod remote_upload;
+mod report;
 mod settings;
 mod speed;
 mod summary;
 mod tempo;
 mod terminal;
+mod transfer_arguments;
 mod units;
 
 mod exit;

@@ -87,9 +87,9 @@ impl Command {
         match self {
             #[cfg(feature = "serve")]
             Self::Serve(_) => None,
-            Self::Upload(arguments) => Some(&arguments.display),
-            Self::Download(arguments) => Some(&arguments.display),
-            Self::Sync(arguments) => Some(&arguments.display),
+            Self::Upload(arguments) => Some(&arguments.transfer.display),
+            Self::Download(arguments) => Some(&arguments.transfer.display),
+            Self::Sync(arguments) => Some(&arguments.transfer.display),
             Self::Verify(arguments) => Some(&arguments.display),
             Self::Ls(arguments) => Some(&arguments.display),
             Self::Stat(arguments) => Some(&arguments.display),

@@ -3,32 +3,23 @@
 mod report;
 mod transfer;
 
-use std::{
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use futures::{StreamExt, stream};
 use sluice_sdk::{Client, File};
 
-pub(crate) use self::{
-    report::Report,
-    transfer::{Downloader, How, Item, Outcome, Overwrite},
-};
+pub(crate) use self::transfer::{Downloader, How, Item, Outcome, Overwrite};
 use super::cat::write_to_output;
 use crate::{
-    display::DisplayArguments,
     exit::Exit,
     failure::Failure,
-    filter::{Filter, FilterArguments},
-    interrupt,
+    filter::Filter,
     progress::Board,
-    remote::RemoteArguments,
     remote_file::{place_below, resolve},
     remote_tree::files_in,
-    speed::SpeedArguments,
-    summary::Summary,
+    report::Report,
+    transfer_arguments::TransferArguments,
 };
 
 #[derive(Debug, Args)]
@@ -49,21 +40,16 @@ pub(crate) struct DownloadArguments {
     #[arg(long)]
     dry_run: bool,
     #[command(flatten)]
-    filter: FilterArguments,
-    #[command(flatten)]
-    speed: SpeedArguments,
-    #[command(flatten)]
-    pub(super) display: DisplayArguments,
-    #[command(flatten)]
-    remote: RemoteArguments,
+    pub(super) transfer: TransferArguments,
 }
 
 impl DownloadArguments {
     pub(crate) async fn run(mut self) -> Result<Exit, Failure> {
-        self.speed = self.speed.settled(&self.remote)?;
-        self.filter.only_with(self.recursive)?;
-        let filter = self.filter.compile()?;
-        let client = self.speed.connect(&self.remote).await?;
+        self.transfer = self.transfer.settled()?;
+        let TransferArguments { filter, speed, display, .. } = &self.transfer;
+        filter.only_with(self.recursive)?;
+        let filter = filter.compile()?;
+        let client = self.transfer.connect().await?;
         if self.output.as_deref() == Some(Path::new("-")) {
             return self.to_standard_output(&client).await;
         }
@@ -80,12 +66,8 @@ impl DownloadArguments {
         }
 
         let sizes: Vec<_> = items.iter().map(|item| Some(item.file.size.cast_unsigned())).collect();
-        let board = Arc::new(Board::new(self.display.progress(), &sizes));
-        let interrupted = interrupt::token();
-        let stop = interrupted.child_token();
         let verb = if self.dry_run { "would download" } else { "downloaded" };
-        let summary = Summary::new(verb, self.display.json, self.display.quiet);
-        let mut report = Report::new(summary, &board, &stop);
+        let mut report = Report::begin(verb, display, Board::new(display.progress(), &sizes));
         for (name, failure) in missing {
             report.failed(name, &failure)?;
         }
@@ -94,24 +76,24 @@ impl DownloadArguments {
             dry_run: self.dry_run,
             keep_time: false,
             by_time: false,
-            streams: self.speed.streams(),
+            streams: speed.streams(),
         };
-        let downloader = Downloader::new(&client, how, self.speed.gate(&client), &board, &stop);
+        let downloader = Downloader::new(&client, how, speed.gate(&client), &report);
         let downloads =
             stream::iter(&items).map(async |item| (item, downloader.download(item).await));
-        let mut downloads = self.speed.work_on(downloads, self.dry_run);
+        let mut downloads = speed.work_on(downloads, self.dry_run);
         while let Some((item, outcome)) = downloads.next().await {
             report.downloaded(item, outcome)?;
         }
-        board.finish();
-        report.summary.finish(board.elapsed(), interrupted.is_cancelled())
+        drop(downloads);
+        report.finish()
     }
 
     async fn to_standard_output(&self, client: &Client) -> Result<Exit, Failure> {
         let [name] = &self.files[..] else {
             return Err(Failure::usage("only one file can go to standard output"));
         };
-        if self.recursive || self.display.json || self.dry_run {
+        if self.recursive || self.transfer.display.json || self.dry_run {
             return Err(Failure::usage("-o - goes with none of -r, --json and --dry-run"));
         }
         let file = resolve(client, name).await?;

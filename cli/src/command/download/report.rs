@@ -1,30 +1,13 @@
-//! What became of each download, told as it happens.
-
-use std::sync::Arc;
-
-use sluice_sdk::CancellationToken;
+//! What became of each download.
 
 use super::transfer::{Item, Outcome};
 use crate::{
     failure::Failure,
-    progress::Board,
-    summary::{Event, Planned, Summary, Transferred},
-    terminal,
+    report::Report,
+    summary::{Event, Planned, Transferred},
 };
 
-/// Tells people and programs, and stops everything when there is no point in
-/// going on.
-pub(crate) struct Report {
-    pub(crate) summary: Summary,
-    board: Arc<Board>,
-    stop: CancellationToken,
-}
-
 impl Report {
-    pub(crate) fn new(summary: Summary, board: &Arc<Board>, stop: &CancellationToken) -> Self {
-        Self { summary, board: board.clone(), stop: stop.clone() }
-    }
-
     pub(crate) fn downloaded(
         &mut self,
         item: &Item,
@@ -50,15 +33,5 @@ impl Report {
             }
             Err(failure) => self.failed(&item.file.name, &failure),
         }
-    }
-
-    /// Something did not go well.
-    pub(crate) fn failed(&mut self, name: &str, failure: &Failure) -> Result<(), Failure> {
-        self.board.print(|| terminal::failure(failure));
-        self.summary.failed(name, failure)?;
-        if failure.exit.concerns_all_files() {
-            self.stop.cancel();
-        }
-        Ok(())
     }
 }

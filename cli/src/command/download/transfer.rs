@@ -11,7 +11,8 @@ use sluice_sdk::{CancellationToken, Client, DownloadOptions, Downloaded, File, K
 use tokio::sync::Semaphore;
 
 use crate::{
-    exit::Exit, failure::Failure, gate::Gate, local_file::has_content_of, modified, progress::Board,
+    exit::Exit, failure::Failure, gate::Gate, local_file::has_content_of, modified,
+    progress::Board, report::Report,
 };
 
 /// How many mebibytes may be in flight, each file counting for
@@ -74,18 +75,12 @@ pub(crate) struct Downloader<'a> {
 }
 
 impl<'a> Downloader<'a> {
-    pub(crate) fn new(
-        client: &'a Client,
-        how: How,
-        gate: Gate,
-        board: &Arc<Board>,
-        stop: &CancellationToken,
-    ) -> Self {
+    pub(crate) fn new(client: &'a Client, how: How, gate: Gate, report: &Report) -> Self {
         Self {
             client,
             how,
-            board: board.clone(),
-            stop: stop.clone(),
+            board: report.board.clone(),
+            stop: report.stop.clone(),
             gate,
             room: Semaphore::new(MEBIBYTES_IN_FLIGHT),
         }

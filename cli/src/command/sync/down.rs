@@ -10,15 +10,15 @@ use futures::{StreamExt, TryStreamExt, future::Either, stream};
 
 use super::Run;
 use crate::{
-    command::download::{Downloader, How, Item, Outcome, Overwrite, Report},
+    command::download::{Downloader, How, Item, Outcome, Overwrite},
     exit::Exit,
     failure::Failure,
     join::{Joined, join},
     local_tree::{self, Found, LocalFile, unreadable},
     remote_file::{folder_prefix, place_below},
     remote_tree::{FileBelow, below, no_such_folder},
-    summary::{Event, Planned, Summary},
-    terminal,
+    report::Report,
+    summary::{Event, Planned},
 };
 
 /// What downloads that are not whole end with.
@@ -49,8 +49,13 @@ pub(super) fn check(folder: &Path) -> Result<(), Failure> {
 impl Run<'_> {
     /// Makes the local folder equal to the one on the server. Both are gone
     /// through once, side by side, in the order of their names.
-    pub(super) async fn down(&self, name: &str, folder: &Path) -> Result<Exit, Failure> {
-        let speed = &self.arguments.speed;
+    pub(super) async fn down(
+        &self,
+        name: &str,
+        folder: &Path,
+        mut report: Report,
+    ) -> Result<Exit, Failure> {
+        let speed = &self.arguments.transfer.speed;
         let how = How {
             overwrite: Overwrite::IfDifferent,
             dry_run: self.arguments.dry_run,
@@ -58,10 +63,7 @@ impl Run<'_> {
             by_time: !self.arguments.checksum,
             streams: speed.streams(),
         };
-        let gate = speed.gate(self.client);
-        let downloader = Downloader::new(self.client, how, gate, &self.board, &self.stop);
-        let summary = self.summary("downloaded", "would download");
-        let mut report = Report::new(summary, &self.board, &self.stop);
+        let downloader = Downloader::new(self.client, how, speed.gate(self.client), &report);
 
         let here = match folder.exists() {
             true => Either::Left(local_tree::stream(folder, self.filter.clone()).map(Ok)),
@@ -75,7 +77,7 @@ impl Run<'_> {
         let steps = join(here, there).take_until(self.stop.cancelled());
         let steps = steps
             .map(async |joined| Ok::<_, Failure>(self.fetch(&downloader, folder, joined?).await));
-        let mut steps = self.arguments.speed.work_on(steps, self.arguments.dry_run);
+        let mut steps = speed.work_on(steps, self.arguments.dry_run);
         let mut surplus = Vec::new();
         while let Some(step) = steps.next().await {
             match step {
@@ -85,23 +87,19 @@ impl Run<'_> {
                 Ok(Step::Problem(path, failure)) => {
                     report.failed(&path.display().to_string(), &failure)?;
                 }
-                Err(failure) => {
-                    report.failed("the list of files", &failure)?;
-                    self.stop.cancel();
-                }
+                Err(failure) => report.listing_failed(&failure)?,
             }
         }
         drop(steps);
-        let mut summary = report.summary;
-        if summary.is_good() && !self.stop.is_cancelled() && !anything.into_inner() {
+        if report.summary.is_good() && !self.stop.is_cancelled() && !anything.into_inner() {
             // A name with a mistake in it must not empty a folder here.
             self.board.finish();
             return Err(no_such_folder(&format!("{name} on the server")));
         }
-        if self.may_delete(&summary, surplus.len()) {
-            self.delete_here(surplus, folder, &folder_prefix(name), &mut summary).await?;
+        if self.may_delete(&report.summary, surplus.len()) {
+            self.delete_here(surplus, folder, &folder_prefix(name), &mut report).await?;
         }
-        self.finish(summary)
+        report.finish()
     }
 
     async fn fetch(
@@ -131,7 +129,7 @@ impl Run<'_> {
         files: Vec<LocalFile>,
         folder: &Path,
         prefix: &str,
-        summary: &mut Summary,
+        report: &mut Report,
     ) -> Result<(), Failure> {
         for file in files {
             if self.stop.is_cancelled() {
@@ -144,20 +142,18 @@ impl Run<'_> {
                 let path = Some(file.path.display().to_string());
                 let planned =
                     Planned { name: &file.name, file_id: None, size: Some(file.size), path };
-                self.board.print(|| summary.planned(&Event::WouldRemove(planned)))?;
+                self.board.print(|| report.summary.planned(&Event::WouldRemove(planned)))?;
                 continue;
             }
             match tokio::fs::remove_file(&file.path).await {
                 Ok(()) => {
-                    summary.removed_here(&file.name, &file.path)?;
+                    report.summary.removed_here(&file.name, &file.path)?;
                     remove_empty_folders(&file.path, folder).await;
                 }
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) => {
                     let message = format!("cannot delete {}: {error}", file.path.display());
-                    let failure = Failure::new(Exit::Other, message);
-                    self.board.print(|| terminal::failure(&failure));
-                    summary.failed(&file.name, &failure)?;
+                    report.failed(&file.name, &Failure::new(Exit::Other, message))?;
                 }
             }
         }

@@ -13,16 +13,8 @@ use clap::{Args, value_parser};
 use sluice_sdk::{CancellationToken, Client};
 
 use crate::{
-    display::DisplayArguments,
-    exit::Exit,
-    failure::Failure,
-    filter::{Filter, FilterArguments},
-    interrupt,
-    progress::Board,
-    remote::RemoteArguments,
-    speed::SpeedArguments,
-    summary::Summary,
-    units,
+    exit::Exit, failure::Failure, filter::Filter, progress::Board, report::Report,
+    summary::Summary, transfer_arguments::TransferArguments, units,
 };
 
 /// What `--help` says at the top.
@@ -63,13 +55,7 @@ pub(crate) struct SyncArguments {
     #[arg(long, value_name = "SIZE", value_parser = units::parse_bytes)]
     part_size: Option<u64>,
     #[command(flatten)]
-    filter: FilterArguments,
-    #[command(flatten)]
-    speed: SpeedArguments,
-    #[command(flatten)]
-    pub(super) display: DisplayArguments,
-    #[command(flatten)]
-    remote: RemoteArguments,
+    pub(super) transfer: TransferArguments,
 }
 
 /// One side.
@@ -85,27 +71,26 @@ struct Run<'a> {
     client: &'a Client,
     filter: Filter,
     board: Arc<Board>,
-    /// Cancelled by Ctrl-C only.
-    interrupted: CancellationToken,
     stop: CancellationToken,
 }
 
 impl SyncArguments {
     pub(crate) async fn run(mut self) -> Result<Exit, Failure> {
-        self.speed = self.speed.settled(&self.remote)?;
+        self.transfer = self.transfer.settled()?;
         let sides = (Place::parse(&self.source), Place::parse(&self.target));
-        let filter = self.filter.compile()?;
-        let connect = async || self.speed.connect(&self.remote).await;
+        let filter = self.transfer.filter.compile()?;
         match sides {
             (Place::Here(folder), Place::Server(name)) => {
                 up::check(&folder)?;
-                let client = connect().await?;
-                self.start(&client, filter).up(&folder, &name).await
+                let client = self.transfer.connect().await?;
+                let (run, report) = self.start(&client, filter, ["uploaded", "would upload"]);
+                run.up(&folder, &name, report).await
             }
             (Place::Server(name), Place::Here(folder)) => {
                 down::check(&folder)?;
-                let client = connect().await?;
-                self.start(&client, filter).down(&name, &folder).await
+                let client = self.transfer.connect().await?;
+                let (run, report) = self.start(&client, filter, ["downloaded", "would download"]);
+                run.down(&name, &folder, report).await
             }
             (Place::Here(_), Place::Here(target)) => {
                 let hint = format!(
@@ -121,11 +106,18 @@ impl SyncArguments {
         }
     }
 
-    fn start<'a>(&'a self, client: &'a Client, filter: Filter) -> Run<'a> {
-        let interrupted = interrupt::token();
-        let stop = interrupted.child_token();
-        let board = Arc::new(Board::growing(self.display.progress()));
-        Run { arguments: self, client, filter, board, interrupted, stop }
+    /// The verbs say what happens to files, and what would with `--dry-run`.
+    fn start<'a>(
+        &'a self,
+        client: &'a Client,
+        filter: Filter,
+        [verb, would]: [&'static str; 2],
+    ) -> (Run<'a>, Report) {
+        let display = &self.transfer.display;
+        let verb = if self.dry_run { would } else { verb };
+        let report = Report::begin(verb, display, Board::growing(display.progress()));
+        let (board, stop) = (report.board.clone(), report.stop.clone());
+        (Run { arguments: self, client, filter, board, stop }, report)
     }
 }
 
@@ -139,11 +131,6 @@ impl Place {
 }
 
 impl Run<'_> {
-    fn summary(&self, verb: &'static str, would: &'static str) -> Summary {
-        let verb = if self.arguments.dry_run { would } else { verb };
-        Summary::new(verb, self.arguments.display.json, self.arguments.display.quiet)
-    }
-
     /// Whether what is only in the target is to be deleted, now that all else
     /// is done. Nothing is when something went wrong: then it is not certain
     /// what the source has.
@@ -151,18 +138,12 @@ impl Run<'_> {
         if candidates == 0 || self.stop.is_cancelled() {
             return false;
         }
-        if !summary.is_good() && !self.arguments.display.quiet {
+        if !summary.is_good() && !self.arguments.transfer.display.quiet {
             let files = units::count(candidates, "file");
             let message = format!("{files} not deleted, because not everything went well");
             self.board.print(|| crate::terminal::warning(&message));
         }
         summary.is_good()
-    }
-
-    /// The end.
-    fn finish(&self, summary: Summary) -> Result<Exit, Failure> {
-        self.board.finish();
-        summary.finish(self.board.elapsed(), self.interrupted.is_cancelled())
     }
 }
 

@@ -7,14 +7,15 @@ use sluice_sdk::File;
 
 use super::Run;
 use crate::{
-    command::upload::{Choices, ConflictChoice, Existing, Item, Outcome, Report, Uploader},
+    command::upload::{Choices, ConflictChoice, Existing, Item, Outcome, Uploader},
     exit::Exit,
     failure::Failure,
     join::{Joined, join},
     local_tree::{self, Found, unreadable},
     remote_file::folder_prefix,
     remote_tree::{FileBelow, below},
-    summary::{Event, Planned, Summary},
+    report::Report,
+    summary::{Event, Planned},
     terminal,
 };
 
@@ -43,17 +44,15 @@ pub(super) fn check(folder: &Path) -> Result<(), Failure> {
 impl Run<'_> {
     /// Makes the folder on the server equal to the local one. Both are gone
     /// through once, side by side, in the order of their names.
-    pub(super) async fn up(&self, folder: &Path, name: &str) -> Result<Exit, Failure> {
+    pub(super) async fn up(
+        &self,
+        folder: &Path,
+        name: &str,
+        mut report: Report,
+    ) -> Result<Exit, Failure> {
+        let speed = &self.arguments.transfer.speed;
         let choices = self.choices();
-        let uploader = Uploader::new(
-            self.client,
-            &choices,
-            self.arguments.speed.gate(self.client),
-            &self.board,
-            &self.stop,
-        );
-        let summary = self.summary("uploaded", "would upload");
-        let mut report = Report::new(summary, &self.board, &self.stop);
+        let uploader = Uploader::new(self.client, &choices, speed.gate(self.client), &report);
         let prefix = folder_prefix(name);
 
         let here = local_tree::stream(folder, self.filter.clone()).map(Ok);
@@ -62,7 +61,7 @@ impl Run<'_> {
         let steps = join(here, there).take_until(self.stop.cancelled());
         let steps = steps
             .map(async |joined| Ok::<_, Failure>(self.step(&uploader, &prefix, joined?).await));
-        let mut steps = self.arguments.speed.work_on(steps, self.arguments.dry_run);
+        let mut steps = speed.work_on(steps, self.arguments.dry_run);
         let mut surplus = Vec::new();
         while let Some(step) = steps.next().await {
             match step {
@@ -75,11 +74,10 @@ impl Run<'_> {
             }
         }
         drop(steps);
-        let mut summary = report.summary;
-        if self.may_delete(&summary, surplus.len()) {
-            self.delete_there(surplus, &mut summary).await?;
+        if self.may_delete(&report.summary, surplus.len()) {
+            self.delete_there(surplus, &mut report).await?;
         }
-        self.finish(summary)
+        report.finish()
     }
 
     async fn step(
@@ -111,12 +109,12 @@ impl Run<'_> {
 
     /// Deletes files on the server. Each is deleted by its id, so that a file
     /// that somebody has put in its place meanwhile stays.
-    async fn delete_there(&self, files: Vec<File>, summary: &mut Summary) -> Result<(), Failure> {
+    async fn delete_there(&self, files: Vec<File>, report: &mut Report) -> Result<(), Failure> {
         if self.arguments.dry_run {
             for file in &files {
                 let (name, size) = (&file.name, Some(file.size.cast_unsigned()));
                 let planned = Planned { name, file_id: Some(&file.id), size, path: None };
-                self.board.print(|| summary.planned(&Event::WouldRemove(planned)))?;
+                self.board.print(|| report.summary.planned(&Event::WouldRemove(planned)))?;
             }
             return Ok(());
         }
@@ -128,14 +126,9 @@ impl Run<'_> {
         let mut deletions = Box::pin(deletions.buffer_unordered(PARALLEL_DELETIONS));
         while let Some((file, deleted)) = deletions.next().await {
             match deleted {
-                Ok(()) => summary.removed(&file)?,
+                Ok(()) => report.summary.removed(&file)?,
                 Err(error) => {
-                    let failure = Failure::from(error).about(&file.name);
-                    self.board.print(|| terminal::failure(&failure));
-                    summary.failed(&file.name, &failure)?;
-                    if failure.exit.concerns_all_files() {
-                        self.stop.cancel();
-                    }
+                    report.failed(&file.name, &Failure::from(error).about(&file.name))?;
                 }
             }
         }
@@ -145,14 +138,14 @@ impl Run<'_> {
     fn choices(&self) -> Choices {
         Choices {
             // What is not right with it was told when the connection was made.
-            remember_for: self.arguments.remote.endpoint().ok(),
+            remember_for: self.arguments.transfer.remote.endpoint().ok(),
             on_conflict: ConflictChoice::Replace,
             content_type: None,
             labels: BTreeMap::new(),
             part_size: self.arguments.part_size,
-            streams: self.arguments.speed.streams(),
+            streams: self.arguments.transfer.speed.streams(),
             parts_in_memory: None,
-            quiet: self.arguments.display.quiet,
+            quiet: self.arguments.transfer.display.quiet,
             sha256: None,
             by_time: !self.arguments.checksum,
             wait: false,

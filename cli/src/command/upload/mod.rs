@@ -10,7 +10,7 @@ mod report;
 mod same;
 mod transfer;
 
-use std::{path::PathBuf, sync::Arc};
+use std::path::PathBuf;
 
 use clap::{Args, value_parser};
 use futures::{StreamExt, stream};
@@ -20,7 +20,6 @@ pub(crate) use self::{
     collect::{Item, Origin},
     existing::Existing,
     journal::{Journal, Record},
-    report::Report,
     transfer::{Outcome, Uploader},
 };
 use self::{
@@ -28,9 +27,8 @@ use self::{
     existing::with_existing,
 };
 use crate::{
-    display::DisplayArguments, exit::Exit, failure::Failure, filter::FilterArguments, interrupt,
-    progress::Board, remote::RemoteArguments, speed::SpeedArguments, summary::Summary, terminal,
-    units,
+    exit::Exit, failure::Failure, progress::Board, report::Report, terminal,
+    transfer_arguments::TransferArguments, units,
 };
 
 #[derive(Debug, Args)]
@@ -75,45 +73,36 @@ pub(crate) struct UploadArguments {
     #[arg(long)]
     dry_run: bool,
     #[command(flatten)]
-    filter: FilterArguments,
-    #[command(flatten)]
-    speed: SpeedArguments,
-    #[command(flatten)]
-    pub(super) display: DisplayArguments,
-    #[command(flatten)]
-    remote: RemoteArguments,
+    pub(super) transfer: TransferArguments,
 }
 
 impl UploadArguments {
     pub(crate) async fn run(mut self) -> Result<Exit, Failure> {
-        self.speed = self.speed.settled(&self.remote)?;
-        self.filter.only_with(self.recursive)?;
+        self.transfer = self.transfer.settled()?;
+        let TransferArguments { filter, speed, display, .. } = &self.transfer;
+        filter.only_with(self.recursive)?;
         let naming = Naming { name: self.name.as_deref(), prefix: self.prefix.as_deref() };
-        let filter = self.filter.compile()?;
+        let filter = filter.compile()?;
         let collected = collect(&self.paths, naming, self.recursive, &filter)?;
         if self.checksum.is_some() && collected.items().count() != 1 {
             return Err(Failure::usage("--checksum is for one file"));
         }
-        let client = self.speed.connect(&self.remote).await?;
+        let client = self.transfer.connect().await?;
         let sizes: Vec<_> = collected.items().map(Item::size).collect();
-        let board = Arc::new(Board::new(self.display.progress(), &sizes));
-        let interrupted = interrupt::token();
-        let stop = interrupted.child_token();
-        let choices = self.choices()?;
-        let uploader = Uploader::new(&client, &choices, self.speed.gate(&client), &board, &stop);
         let verb = if self.dry_run { "would upload" } else { "uploaded" };
-        let summary = Summary::new(verb, self.display.json, self.display.quiet);
-        let mut report = Report::new(summary, &board, &stop);
+        let mut report = Report::begin(verb, display, Board::new(display.progress(), &sizes));
+        let choices = self.choices()?;
+        let uploader = Uploader::new(&client, &choices, speed.gate(&client), &report);
 
         let Collected { groups, problems, left_out } = collected;
         for why in &left_out {
-            board.print(|| terminal::warning(why));
+            report.board.print(|| terminal::warning(why));
         }
         for (name, problem) in &problems {
             report.failed(name, problem)?;
         }
         let items = stream::iter(groups).flat_map(|items| with_existing(&client, items));
-        let items = items.take_until(stop.cancelled());
+        let items = items.take_until(report.stop.clone().cancelled_owned());
         let outcomes = items.map(async |item| {
             let (item, existing) = item?;
             let outcome = match self.dry_run {
@@ -122,7 +111,7 @@ impl UploadArguments {
             };
             Ok::<_, Failure>((item, outcome))
         });
-        let mut outcomes = self.speed.work_on(outcomes, self.dry_run);
+        let mut outcomes = speed.work_on(outcomes, self.dry_run);
         while let Some(done) = outcomes.next().await {
             match done {
                 Ok((item, outcome)) => report.uploaded(&item, outcome)?,
@@ -130,20 +119,20 @@ impl UploadArguments {
             }
         }
         drop(outcomes);
-        report.finish(sizes.len() + problems.len(), interrupted.is_cancelled())
+        report.of(sizes.len() + problems.len()).finish()
     }
 
     fn choices(&self) -> Result<Choices, Failure> {
-        let remembered = (!self.no_resume).then(|| self.remote.endpoint());
+        let remembered = (!self.no_resume).then(|| self.transfer.remote.endpoint());
         Ok(Choices {
             remember_for: remembered.transpose()?,
             on_conflict: self.on_conflict,
             content_type: self.content_type.clone(),
             labels: self.metadata.iter().cloned().collect(),
             part_size: self.part_size,
-            streams: self.speed.streams(),
+            streams: self.transfer.speed.streams(),
             parts_in_memory: self.parts_in_memory,
-            quiet: self.display.quiet,
+            quiet: self.transfer.display.quiet,
             sha256: self.checksum,
             by_time: false,
             // Before that, nothing is known about the checksum.

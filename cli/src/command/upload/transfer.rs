@@ -11,7 +11,7 @@ use super::{
     existing::Existing,
     journal::Journal,
 };
-use crate::{exit::Exit, failure::Failure, gate::Gate, progress::Board};
+use crate::{exit::Exit, failure::Failure, gate::Gate, progress::Board, report::Report};
 
 /// How many mebibytes may be in flight, each file counting for
 /// [`MOST_WEIGHT`] at most: so eight large files are.
@@ -49,15 +49,14 @@ impl<'a> Uploader<'a> {
         client: &'a Client,
         choices: &'a Choices,
         gate: Gate,
-        board: &Arc<Board>,
-        stop: &CancellationToken,
+        report: &Report,
     ) -> Self {
         Self {
             client,
             choices,
             journal: choices.journal(),
-            board: board.clone(),
-            stop: stop.clone(),
+            board: report.board.clone(),
+            stop: report.stop.clone(),
             gate,
             room: Semaphore::new(MEBIBYTES_IN_FLIGHT),
         }

@@ -12,16 +12,16 @@ use sluice_sdk::{Client, Source, UploadOptions, v1::upload::State};
 
 use crate::{
     command::upload::{
-        Choices, ConflictChoice, Existing, Item, Journal, Origin, Outcome, Record, Report, Uploader,
+        Choices, ConflictChoice, Existing, Item, Journal, Origin, Outcome, Record, Uploader,
     },
     display::DisplayArguments,
     exit::Exit,
     failure::Failure,
-    interrupt,
+    local_tree::unreadable,
     progress::Board,
     remote::RemoteArguments,
+    report::Report,
     speed::SpeedArguments,
-    summary::Summary,
     terminal,
 };
 
@@ -64,23 +64,20 @@ impl ResumeArguments {
         }
 
         let sizes: Vec<_> = tasks.iter().map(|task| task.item.size()).collect();
-        let board = Arc::new(Board::new(self.display.progress(), &sizes));
-        let interrupted = interrupt::token();
-        let stop = interrupted.child_token();
-        let summary = Summary::new("uploaded", self.display.json, self.display.quiet);
-        let mut report = Report::new(summary, &board, &stop);
+        let board = Board::new(self.display.progress(), &sizes);
+        let mut report = Report::begin("uploaded", &self.display, board);
         for (name, problem) in &problems {
             report.failed(name, problem)?;
         }
         for task in &tasks {
             let outcome = match (&task.record, &task.upload_id) {
-                (None, Some(upload_id)) if !stop.is_cancelled() => {
-                    let row = Arc::new(board.row(&task.item.name, task.item.size()));
+                (None, Some(upload_id)) if !report.stop.is_cancelled() => {
+                    let row = Arc::new(report.board.row(&task.item.name, task.item.size()));
                     let options = UploadOptions::new()
                         .name(&task.item.name)
                         .streams(self.speed.streams().into())
                         .compare_first()
-                        .cancel(stop.clone())
+                        .cancel(report.stop.clone())
                         .on_progress(move |progress| row.update(progress));
                     let source = Source::path(task.item.path().unwrap_or(Path::new("")));
                     match client.resume(upload_id, source, options).await {
@@ -94,13 +91,13 @@ impl ResumeArguments {
                 _ => {
                     let choices = self.choices(&server, task);
                     let gate = self.speed.gate(&client);
-                    let uploader = Uploader::new(&client, &choices, gate, &board, &stop);
+                    let uploader = Uploader::new(&client, &choices, gate, &report);
                     uploader.upload(&task.item, Existing::Free).await
                 }
             };
             report.uploaded(&task.item, outcome)?;
         }
-        report.finish(tasks.len() + problems.len(), interrupted.is_cancelled())
+        report.of(tasks.len() + problems.len()).finish()
     }
 
     /// The one upload that shall get the bytes of a file.
@@ -219,12 +216,4 @@ async fn is_open(client: &Client, record: &Record) -> Result<bool, Failure> {
         Err(error) if error.reason() == Some(sluice_sdk::Reason::UploadNotFound) => Ok(false),
         Err(error) => Err(error.into()),
     }
-}
-
-fn unreadable(path: &Path, error: &std::io::Error) -> Failure {
-    let exit = match error.kind() {
-        std::io::ErrorKind::NotFound => Exit::NotFound,
-        _ => Exit::Other,
-    };
-    Failure::new(exit, format!("cannot read {}: {error}", path.display()))
 }

@@ -19,15 +19,15 @@ use crate::{
     exit::Exit,
     failure::Failure,
     filter::{Filter, FilterArguments},
-    interrupt,
     join::{Joined, join},
     local_tree::{self, Found, LocalFile, relative_name, unreadable},
     progress::Board,
     remote::RemoteArguments,
     remote_file::{folder_prefix, resolve},
     remote_tree::{below, no_such_folder},
+    report::Report,
     speed::PaceArguments,
-    summary::{Event, Summary},
+    summary::Event,
     terminal,
 };
 
@@ -75,10 +75,9 @@ struct Run<'a> {
     client: &'a Client,
     filter: Filter,
     checker: Checker<'a>,
-    board: Arc<Board>,
     stop: CancellationToken,
     at_a_time: usize,
-    summary: Summary,
+    report: Report,
 }
 
 impl VerifyArguments {
@@ -87,27 +86,24 @@ impl VerifyArguments {
         let filter = self.filter.compile()?;
         let scope = self.scope()?;
         let client = self.pace.connect(&self.remote, STREAMS).await?;
-        let board = Arc::new(Board::growing(self.display.progress()));
-        let interrupted = interrupt::token();
-        let stop = interrupted.child_token();
+        let board = Board::growing(self.display.progress());
+        let report = Report::begin("verified", &self.display, board);
         let deep = self.deep || matches!(scope, Scope::Server(_));
         let gate = Arc::new(self.pace.gate(&client, STREAMS));
         let mut run = Run {
             client: &client,
             filter,
-            checker: Checker { client: &client, deep, board: board.clone(), gate },
-            board: board.clone(),
-            stop: stop.clone(),
+            checker: Checker { client: &client, deep, board: report.board.clone(), gate },
+            stop: report.stop.clone(),
             at_a_time: self.pace.files(STREAMS),
-            summary: Summary::new("verified", self.display.json, self.display.quiet),
+            report,
         };
         match scope {
             Scope::File(path, name) => run.file(&path, &name).await?,
             Scope::Folder(path, name) => run.folder(&path, &name).await?,
             Scope::Server(name) => run.server(&name).await?,
         }
-        board.finish();
-        run.summary.answer(board.elapsed(), interrupted.is_cancelled())
+        run.report.answer()
     }
 
     fn scope(&self) -> Result<Scope, Failure> {
@@ -184,9 +180,9 @@ impl Run<'_> {
             match found? {
                 Ok((subject, finding)) => self.tell(&subject, finding)?,
                 Err((path, why)) if path.is_empty() => {
-                    self.board.print(|| terminal::warning(&why.message));
+                    self.report.board.print(|| terminal::warning(&why.message));
                 }
-                Err((path, failure)) => self.failed(&path, &failure)?,
+                Err((path, failure)) => self.report.failed(&path, &failure)?,
             }
         }
         Ok(())
@@ -228,23 +224,14 @@ impl Run<'_> {
         match finding {
             Finding::Sound { size } => {
                 let file_id = subject.file.as_ref().map_or("", |file| &file.id);
-                self.summary.verified(&Event::Verified { name, file_id, size })
+                self.report.summary.verified(&Event::Verified { name, file_id, size })
             }
             Finding::Stopped => {
-                self.summary.stopped();
+                self.report.summary.stopped();
                 Ok(())
             }
-            Finding::Wrong(failure) => self.failed(name, &failure),
+            Finding::Wrong(failure) => self.report.failed(name, &failure),
         }
-    }
-
-    fn failed(&mut self, name: &str, failure: &Failure) -> Result<(), Failure> {
-        self.board.print(|| terminal::failure(failure));
-        self.summary.failed(name, failure)?;
-        if failure.exit.concerns_all_files() {
-            self.stop.cancel();
-        }
-        Ok(())
     }
 }
 
