@@ -76,8 +76,8 @@ impl DownloadOptions {
         self
     }
 
-    /// When the file shall say that it was changed; else, it is when it was
-    /// written here.
+    /// When the file shall say that it was changed, if the file system keeps
+    /// such times; unless set, it is when it was written here.
     pub fn modified(mut self, time: SystemTime) -> Self {
         self.modified = Some(time);
         self
@@ -336,8 +336,9 @@ impl Target {
     fn publish(&self, partial: &fs::File, modified: Option<SystemTime>) -> Result<()> {
         let fail = |error| Error::local(&self.path, "write", error);
         if let Some(modified) = modified {
-            // Before it has its name: then whoever changes it changes its time.
-            partial.set_modified(modified).map_err(fail)?;
+            // Before it has its name: then whoever changes it changes its time. The
+            // bytes are there, whether or not a file system keeps times.
+            let _ = partial.set_modified(modified);
         }
         partial.sync_all().map_err(fail)?;
         fs::rename(&self.partial, &self.path).map_err(fail)?;
