@@ -41,6 +41,16 @@ impl Metrics {
         self.samples().find(|(it, _)| *it == wanted).map_or(0.0, |(_, value)| value)
     }
 
+    /// Bytes of content that came to the server so far.
+    pub fn received(&self) -> u64 {
+        self.value("sluice_content_received_bytes_total") as u64
+    }
+
+    /// Bytes of content that the server has handed out so far.
+    pub fn handed_out(&self) -> u64 {
+        self.value("sluice_content_sent_bytes_total") as u64
+    }
+
     /// The sum over all series of this name.
     pub fn sum(&self, name: &str) -> f64 {
         self.samples().filter(|((it, _), _)| it == name).map(|(_, value)| value).sum()

@@ -1,6 +1,7 @@
 //! Somebody at a terminal who types `sluice …`.
 
 use std::{
+    fs,
     path::{Path, PathBuf},
     process::{ExitStatus, Stdio},
     time::Duration,
@@ -13,7 +14,7 @@ use tokio::{
     time::timeout,
 };
 
-use crate::{Server, binary};
+use crate::{Content, Server, binary};
 
 /// No command of a test takes longer, unless it hangs.
 const LIMIT: Duration = Duration::from_secs(300);
@@ -65,6 +66,14 @@ impl Terminal {
         self.home.path().join(name)
     }
 
+    /// Writes a file in the user's home, with the folders that it is in.
+    pub fn write(&self, name: &str, content: &Content) {
+        let path = self.path(name);
+        let folder = path.parent().expect("the home, at least");
+        fs::create_dir_all(folder).expect("folders can be made");
+        content.write_to(&path);
+    }
+
     /// Starts a command and does not wait for it.
     pub fn start<S: AsRef<str>>(&self, arguments: &[S]) -> Child {
         self.command(arguments).spawn().expect("the program can be started")
@@ -110,8 +119,27 @@ impl Terminal {
 impl Ended {
     /// The events of `--json`.
     pub fn events(&self) -> Vec<serde_json::Value> {
-        let text = str::from_utf8(&self.stdout).expect("events are UTF-8");
-        text.lines().map(|line| serde_json::from_str(line).expect("a line is JSON")).collect()
+        let event = |line| serde_json::from_str(line).expect("a line is JSON");
+        self.text().lines().map(event).collect()
+    }
+
+    /// What it printed for programs, or to be read as it is.
+    pub fn text(&self) -> &str {
+        str::from_utf8(&self.stdout).expect("the output is UTF-8")
+    }
+
+    /// The same line by line.
+    pub fn lines(&self) -> Vec<&str> {
+        self.text().lines().collect()
+    }
+
+    /// The names in all events of this kind, sorted.
+    pub fn names(&self, kind: &str) -> Vec<String> {
+        let events = self.events().into_iter().filter(|event| event["event"] == kind);
+        let name = |event: serde_json::Value| event["name"].as_str().map(ToOwned::to_owned);
+        let mut names: Vec<_> = events.map(|it| name(it).expect("it has a name")).collect();
+        names.sort();
+        names
     }
 
     /// The first event of this kind.

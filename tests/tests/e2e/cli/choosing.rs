@@ -1,33 +1,20 @@
 //! Filters, dry runs, and what happens to what is there already.
 
-use std::fs;
-
 use sha2::{Digest, Sha256};
-use sluice_tests::{Content, Ended, MIB, Metrics, Server, Stored, Terminal};
+use sluice_tests::{Content, MIB, Metrics, Server, Stored, Terminal};
 
 async fn user() -> (Server, Terminal) {
     let server = Server::start().await;
     let terminal = Terminal::of(&server, &server.url());
     for (name, seed) in [("d/a.jpg", 1), ("d/b.raw", 2), ("d/c/d.jpg", 3), ("d/c/e.tmp", 4)] {
-        let path = terminal.path(name);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        Content::new(seed, 1000 * seed).write_to(&path);
+        terminal.write(name, &Content::new(seed, 1000 * seed));
     }
     (server, terminal)
 }
 
-fn lines(ended: &Ended) -> Vec<String> {
-    let text = String::from_utf8(ended.assert_code(0).stdout.clone()).unwrap();
-    text.lines().map(ToOwned::to_owned).collect()
-}
-
-fn names_of(ended: &Ended, kind: &str) -> Vec<String> {
-    let events = ended.events();
-    let events = events.iter().filter(|event| event["event"] == kind);
-    let mut names: Vec<_> =
-        events.map(|event| event["name"].as_str().unwrap().to_owned()).collect();
-    names.sort();
-    names
+async fn lines(terminal: &Terminal, arguments: &[&str]) -> Vec<String> {
+    let ended = terminal.run(arguments).await;
+    ended.assert_code(0).lines().into_iter().map(ToOwned::to_owned).collect()
 }
 
 #[tokio::test]
@@ -35,26 +22,26 @@ async fn filters_choose_in_every_command_that_takes_folders() {
     let (_server, terminal) = user().await;
     let upload = ["upload", "-r", "d", "--exclude", "*.tmp", "--dry-run"];
     assert_eq!(
-        lines(&terminal.run(&upload).await),
+        lines(&terminal, &upload).await,
         [
             "would upload d/a.jpg (1000 B)",
             "would upload d/b.raw (1.95 KiB)",
             "would upload d/c/d.jpg (2.93 KiB)"
         ]
     );
-    assert!(lines(&terminal.run(&["ls", "-r"]).await).is_empty());
+    assert!(lines(&terminal, &["ls", "-r"]).await.is_empty());
     terminal.run(&upload[..5]).await.assert_code(0);
     let all = ["d/a.jpg", "d/b.raw", "d/c/d.jpg"];
-    assert_eq!(lines(&terminal.run(&["ls", "-r"]).await), all);
+    assert_eq!(lines(&terminal, &["ls", "-r"]).await, all);
     assert_eq!(
-        lines(&terminal.run(&["ls", "-r", "d", "--include", "*.jpg"]).await),
+        lines(&terminal, &["ls", "-r", "d", "--include", "*.jpg"]).await,
         ["d/a.jpg", "d/c/d.jpg"]
     );
-    assert_eq!(lines(&terminal.run(&["ls", "d", "--exclude", "c/"]).await), ["a.jpg", "b.raw"]);
+    assert_eq!(lines(&terminal, &["ls", "d", "--exclude", "c/"]).await, ["a.jpg", "b.raw"]);
 
     let download = ["download", "-r", "d", "-o", "back", "--exclude", "/c", "--json", "--dry-run"];
     let dry = terminal.run(&download).await;
-    assert_eq!(names_of(dry.assert_code(0), "would_download"), ["d/a.jpg", "d/b.raw"]);
+    assert_eq!(dry.assert_code(0).names("would_download"), ["d/a.jpg", "d/b.raw"]);
     assert_eq!(dry.event("summary")["bytes"], 3000);
     assert!(!terminal.path("back").exists());
     terminal.run(&download[..8]).await.assert_code(0);
@@ -62,11 +49,11 @@ async fn filters_choose_in_every_command_that_takes_folders() {
 
     let remove = ["rm", "-r", "d", "--include", "*.jpg", "--dry-run"];
     assert_eq!(
-        lines(&terminal.run(&remove).await),
+        lines(&terminal, &remove).await,
         ["would remove d/a.jpg (1000 B)", "would remove d/c/d.jpg (2.93 KiB)"]
     );
     terminal.run(&remove[..5]).await.assert_code(0);
-    assert_eq!(lines(&terminal.run(&["ls", "-r"]).await), ["d/b.raw"]);
+    assert_eq!(lines(&terminal, &["ls", "-r"]).await, ["d/b.raw"]);
 
     for wrong in [
         &["rm", "d/b.raw", "--include", "*"][..],
@@ -84,7 +71,7 @@ async fn lists_have_the_order_that_was_asked_for() {
         terminal.run(&["upload", name, "--name", name]).await.assert_code(0);
     }
     let list =
-        async |arguments: &[&str]| lines(&terminal.run(&[&["ls", "d"], arguments].concat()).await);
+        async |arguments: &[&str]| lines(&terminal, &[&["ls", "d"], arguments].concat()).await;
     assert_eq!(
         list(&["--sort", "size", "-r"]).await,
         ["d/c/e.tmp", "d/c/d.jpg", "d/b.raw", "d/a.jpg"]
@@ -100,18 +87,17 @@ async fn lists_have_the_order_that_was_asked_for() {
 #[tokio::test]
 async fn what_is_there_already_is_not_sent_to_find_that_out() {
     let (server, terminal) = user().await;
-    let received =
-        async || Metrics::of(&server).await.value("sluice_content_received_bytes_total") as u64;
-    Content::new(5, MIB).write_to(&terminal.path("file"));
+    let received = async || Metrics::of(&server).await.received();
+    terminal.write("file", &Content::new(5, MIB));
     terminal.run(&["upload", "file"]).await.assert_code(0);
     assert_eq!(received().await, MIB);
     terminal.run(&["upload", "file"]).await.assert_code(0);
-    Content::new(6, MIB).write_to(&terminal.path("file"));
+    terminal.write("file", &Content::new(6, MIB));
     let refused = terminal.run(&["upload", "file"]).await;
     assert!(refused.assert_code(6).stderr.contains("--on-conflict replace"), "{}", refused.stderr);
     assert_eq!(received().await, MIB, "content was sent in vain");
     let dry = terminal.run(&["upload", "file", "--on-conflict", "replace", "--dry-run"]).await;
-    assert_eq!(lines(&dry), ["would upload file (1.00 MiB)"]);
+    assert_eq!(dry.assert_code(0).lines(), ["would upload file (1.00 MiB)"]);
     terminal.run(&["upload", "file", "--dry-run"]).await.assert_code(6);
     assert_eq!(received().await, MIB);
 }
@@ -120,10 +106,10 @@ async fn what_is_there_already_is_not_sent_to_find_that_out() {
 async fn downloads_replace_what_they_may() {
     let (_server, terminal) = user().await;
     let (here, there) = (Content::new(1, 5000), Content::new(2, 5000));
-    there.write_to(&terminal.path("file"));
+    terminal.write("file", &there);
     terminal.run(&["upload", "file"]).await.assert_code(0);
 
-    here.write_to(&terminal.path("file"));
+    terminal.write("file", &here);
     let download = async |overwrite: &str| {
         terminal.run(&["download", "file", "--overwrite", overwrite, "--json"]).await
     };
@@ -145,13 +131,13 @@ async fn a_folder_gets_another_name_file_by_file() {
     terminal.run(&["upload", "-r", "d"]).await.assert_code(0);
     let dry = terminal.run(&["mv", "-r", "d/c", "e", "--dry-run"]).await;
     assert_eq!(
-        lines(&dry),
+        dry.assert_code(0).lines(),
         ["would rename d/c/d.jpg to e/d.jpg", "would rename d/c/e.tmp to e/e.tmp"]
     );
     let moved = terminal.run(&["mv", "-r", "d/c/", "e", "--json"]).await;
-    assert_eq!(names_of(moved.assert_code(0), "renamed"), ["d/c/d.jpg", "d/c/e.tmp"]);
+    assert_eq!(moved.assert_code(0).names("renamed"), ["d/c/d.jpg", "d/c/e.tmp"]);
     terminal.run(&["mv", "-r", "e", "f/"]).await.assert_code(0);
-    let names = lines(&terminal.run(&["ls", "-r"]).await);
+    let names = lines(&terminal, &["ls", "-r"]).await;
     assert_eq!(names, ["d/a.jpg", "d/b.raw", "f/e/d.jpg", "f/e/e.tmp"]);
 
     // The event of one file is that of each file of a folder.
@@ -163,14 +149,14 @@ async fn a_folder_gets_another_name_file_by_file() {
     terminal.run(&["mv", file_id, "d/a.jpg"]).await.assert_code(0);
 
     // What is in the way stops one file and not the others.
-    Content::new(9, 1).write_to(&terminal.path("x"));
+    terminal.write("x", &Content::new(9, 1));
     terminal.run(&["upload", "x", "--name", "g/d.jpg"]).await.assert_code(0);
     terminal.run(&["mv", "-r", "f/e", "g"]).await.assert_code(13);
     terminal.run(&["rm", "g/d.jpg"]).await.assert_code(0);
     terminal.run(&["mv", "-r", "f/e", "g"]).await.assert_code(0);
     terminal.run(&["mv", "-r", "f/e", "g"]).await.assert_code(4);
     terminal.run(&["mv", "-r", "d", "d/in"]).await.assert_code(2);
-    let names = lines(&terminal.run(&["ls", "-r"]).await);
+    let names = lines(&terminal, &["ls", "-r"]).await;
     assert_eq!(names, ["d/a.jpg", "d/b.raw", "g/d.jpg", "g/e.tmp"]);
 }
 
@@ -178,7 +164,7 @@ async fn a_folder_gets_another_name_file_by_file() {
 async fn verify_says_whether_the_bytes_are_the_same() {
     let (server, terminal) = user().await;
     let large = Content::new(7, 4 * MIB);
-    large.write_to(&terminal.path("d/large"));
+    terminal.write("d/large", &large);
     terminal.run(&["upload", "-r", "d"]).await.assert_code(0);
     let sound = terminal.run(&["verify", "d", "--json"]).await;
     assert_eq!(sound.assert_code(0).event("summary")["files"], 5);
@@ -192,12 +178,12 @@ async fn verify_says_whether_the_bytes_are_the_same() {
     assert_eq!(nowhere.assert_code(4).stderr.matches("error:").count(), 1);
 
     // Not on the server; other bytes of the same size; and rotten there.
-    Content::new(8, 10).write_to(&terminal.path("d/new"));
+    terminal.write("d/new", &Content::new(8, 10));
     terminal.run(&["verify", "d"]).await.assert_code(4);
     terminal.run(&["verify", "d", "--exclude", "new"]).await.assert_code(0);
-    Content::new(9, 1000).write_to(&terminal.path("d/a.jpg"));
+    terminal.write("d/a.jpg", &Content::new(9, 1000));
     let wrong = terminal.run(&["verify", "d", "--json"]).await;
-    assert_eq!(names_of(wrong.assert_code(12), "failed"), ["d/a.jpg", "d/new"]);
+    assert_eq!(wrong.assert_code(12).names("failed"), ["d/a.jpg", "d/new"]);
     assert_eq!(wrong.event("summary")["files"], 4);
 
     let stored = Stored::find(&server.data_dir(), &large).expect("the bytes are stored");
@@ -211,7 +197,7 @@ async fn verify_says_whether_the_bytes_are_the_same() {
 async fn a_declared_checksum_is_waited_for() {
     let (_server, terminal) = user().await;
     let content = Content::new(1, 20 * MIB);
-    content.write_to(&terminal.path("file"));
+    terminal.write("file", &content);
     let right = hex::encode(Sha256::digest(content.all()));
     let upload = ["upload", "file", "--json", "--checksum"];
     let uploaded = terminal.run(&[&upload[..], &[&right]].concat()).await;

@@ -69,7 +69,7 @@ async fn each_setting_says_where_it_comes_from() {
 
     let secret = terminal.set("SLUICE_API_KEY", "s3cret");
     let shown = secret.run(&["config", "show"]).await;
-    let text = String::from_utf8(shown.assert_code(0).stdout.clone()).unwrap();
+    let text = shown.assert_code(0).text();
     assert!(text.contains("SLUICE_API_KEY") && !text.contains("s3cret"), "{text}");
 }
 
@@ -99,10 +99,10 @@ async fn what_is_wrong_in_the_file_is_named_with_its_line() {
 async fn the_example_is_a_file_that_is_right() {
     let terminal = Terminal::without_server();
     let path = terminal.run(&["config", "path"]).await;
-    let path = String::from_utf8(path.assert_code(0).stdout.clone()).unwrap();
+    let path = path.assert_code(0).text();
     assert!(path.trim().ends_with(FILE), "{path}");
     let example = terminal.run(&["config", "example"]).await;
-    write(&terminal, str::from_utf8(&example.assert_code(0).stdout).unwrap());
+    write(&terminal, example.assert_code(0).text());
     let checked = terminal.run(&["config", "check", "--json"]).await;
     let config = checked.assert_code(0).event("config");
     assert_eq!((&config["exists"], &config["profiles"][0]), (&true.into(), &"default".into()));

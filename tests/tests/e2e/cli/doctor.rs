@@ -63,7 +63,7 @@ async fn where_all_is_well_bytes_go_there_and_back_and_nothing_stays() {
     let reading = terminal.run(&["doctor", "--read-only", "--json"]).await;
     assert_eq!(status(&reading, "round trip"), "skipped");
     let text = terminal.run(&["doctor"]).await;
-    let text = String::from_utf8(text.assert_code(0).stdout.clone()).unwrap();
+    let text = text.assert_code(0).text();
     assert!(text.ends_with("all is well\n"), "{text}");
 }
 

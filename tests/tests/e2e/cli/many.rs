@@ -19,10 +19,6 @@ const LARGE: [(&str, u64); 2] = [("0", 24 * MIB + 7), ("4.large", 16 * MIB)];
 /// parts that its streams are in.
 const COST_OF_A_KILL: u64 = 64 * LARGEST + LARGE.len() as u64 * 4 * MIB;
 
-fn received(metrics: &Metrics) -> u64 {
-    metrics.value("sluice_content_received_bytes_total") as u64
-}
-
 /// Name and content of the small files.
 fn small_files(seed: &Seed) -> impl Iterator<Item = (String, Content)> + use<> {
     let mut rng = seed.rng(1);
@@ -52,13 +48,13 @@ async fn a_folder_of_10_000_files_survives_three_kills_and_is_sent_once() {
     let mut rng = seed.rng(0);
     let mut kills = 0;
     for kill in 1..=3 {
-        let before = received(&Metrics::of(&server).await);
+        let before = Metrics::of(&server).await.received();
         let enough = before + rng.random_range(total / 20..total / 5);
         // Without events: nobody would read them.
         let mut uploading = terminal.start(&command[..command.len() - 1]);
         let what = format!("kill {kill} has something to interrupt, {seed}");
         eventually(&what, Duration::from_secs(120), async || {
-            received(&Metrics::of(&server).await) >= enough
+            Metrics::of(&server).await.received() >= enough
         })
         .await;
         kills += u64::from(uploading.try_wait().unwrap().is_none());
@@ -76,7 +72,7 @@ async fn a_folder_of_10_000_files_survives_three_kills_and_is_sent_once() {
     let summary = last.assert_code(0).event("summary");
     let there = summary["files"].as_u64().unwrap() + summary["skipped"].as_u64().unwrap();
     assert_eq!(there, all.len() as u64, "{summary}, {seed}");
-    let sent = received(&Metrics::of(&server).await);
+    let sent = Metrics::of(&server).await.received();
     let most = total + kills * COST_OF_A_KILL;
     assert!(sent <= most, "{sent} bytes for {total}, at most {most}, {seed}");
 
@@ -93,7 +89,7 @@ async fn a_folder_of_10_000_files_survives_three_kills_and_is_sent_once() {
     let summary = again.assert_code(0).event("summary");
     assert_eq!((&summary["bytes_sent"], &summary["files"]), (&0.into(), &0.into()));
     assert_eq!(summary["skipped"], all.len() as u64);
-    assert_eq!(received(&Metrics::of(&server).await), sent, "content was sent again");
+    assert_eq!(Metrics::of(&server).await.received(), sent, "content was sent again");
 }
 
 fn as_listed(file: serde_json::Value) -> (String, (u64, String)) {

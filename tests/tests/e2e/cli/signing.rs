@@ -81,10 +81,10 @@ async fn parts_are_sent_by_printed_requests_and_become_a_file() {
 
     // For people: the request as it is sent.
     let shown = person.run("sign", &["--part", "2"]).await;
-    let shown = String::from_utf8(shown.assert_code(0).stdout.clone()).unwrap();
-    let lines: Vec<_> = shown.lines().collect();
-    assert!(lines[0].starts_with("# part 2: 1048576 bytes from 1048576 on, until 20"), "{shown}");
-    assert!(lines[1].starts_with("PUT http://"), "{shown}");
+    let shown = shown.assert_code(0);
+    let lines = shown.lines();
+    assert!(lines[0].starts_with("# part 2: 1048576 bytes from 1048576 on, until 20"), "{shown:?}");
+    assert!(lines[1].starts_with("PUT http://"), "{shown:?}");
     let headers = missing[0]["headers"].as_object().unwrap();
     let expect = headers.iter().map(|(name, value)| format!("{name}: {}", value.as_str().unwrap()));
     assert_eq!(lines[2..lines.len() - 1], expect.collect::<Vec<_>>());

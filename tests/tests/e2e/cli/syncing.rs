@@ -25,9 +25,7 @@ impl Folders {
     /// number.
     fn write(&self, files: &[(&str, u64, u64)]) {
         for &(name, seed, size) in files {
-            let path = self.terminal.path(name);
-            fs::create_dir_all(path.parent().unwrap()).unwrap();
-            Content::new(seed, size).write_to(&path);
+            self.terminal.write(name, &Content::new(seed, size));
         }
     }
 
@@ -38,28 +36,17 @@ impl Folders {
 
     /// What came to the server so far, as content.
     async fn received(&self) -> u64 {
-        Metrics::of(&self.server).await.value("sluice_content_received_bytes_total") as u64
+        Metrics::of(&self.server).await.received()
     }
 
     async fn handed_out(&self) -> u64 {
-        Metrics::of(&self.server).await.value("sluice_content_sent_bytes_total") as u64
+        Metrics::of(&self.server).await.handed_out()
     }
 
     async fn names(&self) -> Vec<String> {
         let listed = self.terminal.run(&["ls", "-r"]).await;
-        let listed = String::from_utf8(listed.assert_code(0).stdout.clone()).unwrap();
-        listed.lines().map(ToOwned::to_owned).collect()
+        listed.assert_code(0).lines().into_iter().map(ToOwned::to_owned).collect()
     }
-}
-
-/// Names of the events of one kind, sorted.
-fn names_of(ended: &Ended, kind: &str) -> Vec<String> {
-    let events = ended.events();
-    let events = events.iter().filter(|event| event["event"] == kind);
-    let mut names: Vec<_> =
-        events.map(|event| event["name"].as_str().unwrap().to_owned()).collect();
-    names.sort();
-    names
 }
 
 fn counts(summary: &Value) -> [u64; 4] {
@@ -105,12 +92,12 @@ async fn a_folder_goes_up_once_and_then_only_what_differs() {
     let checked = folders.sync(&["--checksum", "photos", "server:backup/photos"]).await;
     let summary = checked.assert_code(0).event("summary");
     assert_eq!(counts(&summary), [1, 6, 0, 0]);
-    assert_eq!(names_of(&checked, "uploaded"), ["backup/photos/a.jpg"]);
+    assert_eq!(checked.names("uploaded"), ["backup/photos/a.jpg"]);
     assert_eq!(folders.received().await, size + 5000 + 11 + 100);
 
     let fourth = folders.sync(&["--delete", "photos", "server:backup/photos"]).await;
     assert_eq!(counts(&fourth.assert_code(0).event("summary")), [0, 7, 1, 0]);
-    assert_eq!(names_of(&fourth, "removed"), ["backup/photos/a/empty"]);
+    assert_eq!(fourth.names("removed"), ["backup/photos/a/empty"]);
 
     let back = folders.sync(&["server:backup/photos", "back"]).await;
     assert_eq!(counts(&back.assert_code(0).event("summary")), [7, 0, 0, 0]);
@@ -150,7 +137,7 @@ async fn a_folder_comes_down_once_and_then_only_what_differs() {
 
     let fourth = folders.sync(&["server:photos", "back", "--delete"]).await;
     assert_eq!(counts(&fourth.assert_code(0).event("summary")), [0, 7, 3, 0]);
-    assert_eq!(names_of(&fourth, "removed"), ["other.part", "own/1", "own/deep/2"]);
+    assert_eq!(fourth.names("removed"), ["other.part", "own/1", "own/deep/2"]);
     assert!(!folders.terminal.path("back/own").exists(), "folders go with their last file");
     fs::remove_file(folders.terminal.path("back/large.part")).unwrap();
     assert!(same(&folders.terminal.path("photos"), &folders.terminal.path("back")));
@@ -193,16 +180,16 @@ async fn size_and_time_are_enough_and_another_time_is_a_question() {
         set_time(&path(name), at(1_700_000_001));
     }
     let ended = folders.sync(&["--dry-run", "a", "server:a"]).await;
-    assert_eq!(names_of(ended.assert_code(0), "would_upload"), ["a/3"]);
+    assert_eq!(ended.assert_code(0).names("would_upload"), ["a/3"]);
     assert_ne!(time("a/2").await, later, "a dry run has changed it");
     let ended = folders.sync(&["a", "server:a"]).await;
-    assert_eq!(names_of(ended.assert_code(0), "uploaded"), ["a/3"]);
+    assert_eq!(ended.assert_code(0).names("uploaded"), ["a/3"]);
     assert_eq!([time("a/2").await, time("a/3").await], [later, later]);
     replace_unnoticed(&path("a/2"), &Content::new(6, 20));
     let ended = folders.sync(&["a", "server:a"]).await;
     assert_eq!(counts(&ended.assert_code(0).event("summary")), [0, 3, 0, 0]);
     let ended = folders.sync(&["--checksum", "a", "server:a"]).await;
-    assert_eq!(names_of(ended.assert_code(0), "uploaded"), ["a/1", "a/2"]);
+    assert_eq!(ended.assert_code(0).names("uploaded"), ["a/1", "a/2"]);
 
     // The other way round: files come with their time, and keep being known.
     folders.sync(&["server:a", "back"]).await.assert_code(0);
@@ -213,17 +200,17 @@ async fn size_and_time_are_enough_and_another_time_is_a_question() {
     let ended = folders.sync(&["server:a", "back"]).await;
     assert_eq!(counts(&ended.assert_code(0).event("summary")), [0, 3, 0, 0]);
     let ended = folders.sync(&["--checksum", "server:a", "back"]).await;
-    assert_eq!(names_of(ended.assert_code(0), "downloaded"), ["a/1"]);
+    assert_eq!(ended.assert_code(0).names("downloaded"), ["a/1"]);
     folders.write(&[("back/1", 8, 10)]);
     let ended = folders.sync(&["server:a", "back"]).await;
-    assert_eq!(names_of(ended.assert_code(0), "downloaded"), ["a/1"]);
+    assert_eq!(ended.assert_code(0).names("downloaded"), ["a/1"]);
     assert!(same(&path("a"), &path("back")));
 
     // Where no time was recorded, bytes decide.
     folders.server.client().put("b/1", &Content::new(1, 10)).await.unwrap();
     folders.write(&[("b/1", 2, 10)]);
     let ended = folders.sync(&["server:b", "b"]).await;
-    assert_eq!(names_of(ended.assert_code(0), "downloaded"), ["b/1"]);
+    assert_eq!(ended.assert_code(0).names("downloaded"), ["b/1"]);
 }
 
 #[tokio::test]
@@ -231,28 +218,28 @@ async fn a_dry_run_tells_and_changes_nothing() {
     let folders = Folders::new().await;
     folders.write(&[("a/1", 1, 10), ("a/2", 2, 20), ("a/3", 3, 30)]);
     let dry = folders.sync(&["--dry-run", "a", "server:a"]).await;
-    assert_eq!(names_of(dry.assert_code(0), "would_upload"), ["a/1", "a/2", "a/3"]);
+    assert_eq!(dry.assert_code(0).names("would_upload"), ["a/1", "a/2", "a/3"]);
     assert_eq!(folders.received().await, 0);
     folders.sync(&["a", "server:a"]).await.assert_code(0);
 
     folders.write(&[("a/2", 4, 20), ("a/4", 4, 40)]);
     fs::remove_file(folders.terminal.path("a/1")).unwrap();
     let dry = folders.sync(&["--dry-run", "--delete", "a", "server:a"]).await;
-    assert_eq!(names_of(dry.assert_code(0), "would_upload"), ["a/2", "a/4"]);
-    assert_eq!(names_of(&dry, "would_remove"), ["a/1"]);
+    assert_eq!(dry.assert_code(0).names("would_upload"), ["a/2", "a/4"]);
+    assert_eq!(dry.names("would_remove"), ["a/1"]);
     assert_eq!(folders.names().await, ["a/1", "a/2", "a/3"]);
 
     let dry = folders.sync(&["--dry-run", "--delete", "server:a", "a"]).await;
-    assert_eq!(names_of(dry.assert_code(0), "would_download"), ["a/1", "a/2"]);
-    assert_eq!(names_of(&dry, "would_remove"), ["4"]);
+    assert_eq!(dry.assert_code(0).names("would_download"), ["a/1", "a/2"]);
+    assert_eq!(dry.names("would_remove"), ["4"]);
     assert!(!folders.terminal.path("a/1").exists());
     assert!(folders.terminal.path("a/4").exists());
     folders.sync(&["--dry-run", "server:a", "new"]).await.assert_code(0);
     assert!(!folders.terminal.path("new").exists());
 
     let told = folders.terminal.run(&["sync", "--dry-run", "a", "server:a"]).await;
-    let told = String::from_utf8(told.assert_code(0).stdout.clone()).unwrap();
-    assert_eq!(told, "would upload a/2 (20 B)\nwould upload a/4 (40 B)\n");
+    let lines = ["would upload a/2 (20 B)", "would upload a/4 (40 B)"];
+    assert_eq!(told.assert_code(0).lines(), lines);
 }
 
 #[tokio::test]
@@ -265,7 +252,7 @@ async fn what_filters_leave_out_is_neither_sent_nor_deleted() {
     fs::remove_dir_all(folders.terminal.path("a/cache")).unwrap();
     fs::remove_file(folders.terminal.path("a/1.jpg")).unwrap();
     let ended = folders.sync(&["--delete", "a", "server:a", "--exclude", "cache/"]).await;
-    assert_eq!(names_of(ended.assert_code(0), "removed"), ["a/1.jpg"]);
+    assert_eq!(ended.assert_code(0).names("removed"), ["a/1.jpg"]);
     assert_eq!(folders.names().await, ["a/1.tmp", "a/cache/2.jpg"]);
 
     let filters = ["--include", "*.tmp", "--include", "*.jpg", "--exclude", "/cache"];
