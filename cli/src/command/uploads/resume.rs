@@ -8,7 +8,8 @@ use std::{
 };
 
 use clap::Args;
-use sluice_sdk::{Client, Source, UploadOptions, v1::upload::State};
+use futures::{StreamExt, stream};
+use sluice_sdk::{CancellationToken, Client, Kind, Source, UploadOptions, v1::upload::State};
 
 use crate::{
     command::upload::{
@@ -24,6 +25,10 @@ use crate::{
     speed::SpeedArguments,
     terminal,
 };
+
+/// Only uploads of several parts are remembered, and each part in flight is in
+/// memory: `sluice upload` sends no more of them at a time either.
+const LARGE_FILES_AT_A_TIME: usize = 8;
 
 #[derive(Debug, Args)]
 pub(crate) struct ResumeArguments {
@@ -69,35 +74,65 @@ impl ResumeArguments {
         for (name, problem) in &problems {
             report.failed(name, problem)?;
         }
-        for task in &tasks {
+        let choices: Vec<_> = tasks.iter().map(|task| self.choices(&server, task)).collect();
+        let uploaders = choices
+            .iter()
+            .map(|choices| Uploader::new(&client, choices, self.speed.gate(&client), &report));
+        let uploaders: Vec<_> = uploaders.collect();
+        let (board, stop) = (report.board.clone(), report.stop.clone());
+        // Each uploader knows of one file, so it is here that they are let in.
+        let gate = self.speed.gate(&client);
+        let outcomes = stream::iter(tasks.iter().zip(&uploaders)).map(async |(task, uploader)| {
+            let mut pass = gate.enter().await;
             let outcome = match (&task.record, &task.upload_id) {
-                (None, Some(upload_id)) if !report.stop.is_cancelled() => {
-                    let row = Arc::new(report.board.row(&task.item.name, task.item.size()));
-                    let options = UploadOptions::new()
-                        .name(&task.item.name)
-                        .streams(self.speed.streams().into())
-                        .compare_first()
-                        .cancel(report.stop.clone())
-                        .on_progress(move |progress| row.update(progress));
-                    let source = Source::path(task.item.path().unwrap_or(Path::new("")));
-                    match client.resume(upload_id, source, options).await {
-                        Ok(uploaded) => Ok(Outcome::Uploaded(Box::new(uploaded))),
-                        Err(error) if error.kind() == sluice_sdk::Kind::Cancelled => {
-                            Ok(Outcome::Stopped)
-                        }
-                        Err(error) => Err(Failure::from(error).about(&task.item.name)),
-                    }
+                (None, Some(upload_id)) => {
+                    self.compare_and_go_on(&client, task, upload_id, &board, &stop).await
                 }
-                _ => {
-                    let choices = self.choices(&server, task);
-                    let gate = self.speed.gate(&client);
-                    let uploader = Uploader::new(&client, &choices, gate, &report);
-                    uploader.upload(&task.item, Existing::Free).await
-                }
+                _ => uploader.upload(&task.item, Existing::Free).await,
             };
+            if let Ok(Outcome::Uploaded(uploaded)) = &outcome {
+                pass.moved(uploaded.statistics.sent);
+            }
+            (task, outcome)
+        });
+        let at_a_time = self.speed.files().min(LARGE_FILES_AT_A_TIME);
+        let mut outcomes = Box::pin(outcomes.buffer_unordered(at_a_time));
+        while let Some((task, outcome)) = outcomes.next().await {
             report.uploaded(&task.item, outcome)?;
         }
+        drop(outcomes);
         report.of(tasks.len() + problems.len()).finish()
+    }
+
+    /// Goes on with an upload that was begun elsewhere.
+    async fn compare_and_go_on(
+        &self,
+        client: &Client,
+        task: &Task,
+        upload_id: &str,
+        board: &Arc<Board>,
+        stop: &CancellationToken,
+    ) -> Result<Outcome, Failure> {
+        if stop.is_cancelled() {
+            return Ok(Outcome::Stopped);
+        }
+        let row = Arc::new(board.row(&task.item.name, task.item.size()));
+        let shown = row.clone();
+        let options = UploadOptions::new()
+            .name(&task.item.name)
+            .streams(self.speed.streams().into())
+            .compare_first()
+            .cancel(stop.clone())
+            .on_progress(move |progress| shown.update(progress));
+        let source = Source::path(task.item.path().unwrap_or(Path::new("")));
+        match client.resume(upload_id, source, options).await {
+            Ok(uploaded) => {
+                row.done(uploaded.statistics.size);
+                Ok(Outcome::Uploaded(Box::new(uploaded)))
+            }
+            Err(error) if error.kind() == Kind::Cancelled => Ok(Outcome::Stopped),
+            Err(error) => Err(Failure::from(error).about(&task.item.name)),
+        }
     }
 
     /// The one upload that shall get the bytes of a file.

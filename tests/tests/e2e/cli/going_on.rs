@@ -2,8 +2,10 @@
 
 use std::{fs, time::Duration};
 
-use sluice_proto::v1::ListUploadsRequest;
-use sluice_tests::{Content, MIB, Proxy, Server, Terminal, argument, eventually, in_small_parts};
+use sluice_proto::v1::{ListUploadsRequest, upload};
+use sluice_tests::{
+    Content, MIB, Proxy, Server, Terminal, argument, ended, eventually, in_small_parts,
+};
 
 const SIZE: u64 = 24 * MIB;
 
@@ -64,6 +66,48 @@ async fn what_was_begun_here_is_listed_and_gone_on_with() {
     let again = person.terminal.run(&["uploads", "resume"]).await;
     again.assert_code(0);
     assert!(again.stderr.contains("nothing"), "{}", again.stderr);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn several_go_on_at_the_same_time() {
+    let server = Server::start().await;
+    let proxy = Proxy::to(server.address()).await;
+    let terminal = Terminal::of(&server, &proxy.url());
+    for (name, seed) in [("one", 1), ("two", 2)] {
+        terminal.write(name, &Content::new(seed, SIZE));
+    }
+    // How much is there of those that are open, by their names.
+    let there = async || {
+        let request = ListUploadsRequest {
+            states: vec![upload::State::Active.into()],
+            ..ListUploadsRequest::default()
+        };
+        let open = server.client().list_uploads(request).await.unwrap().uploads;
+        let mut there: Vec<_> = open.into_iter().map(|it| (it.name, it.persisted_bytes)).collect();
+        there.sort();
+        there
+    };
+    proxy.slow_down(MIB);
+    let mut upload = terminal.start(&["upload", "one", "two", "--part-size", "1MiB"]);
+    eventually("some of both is there", Duration::from_secs(120), async || {
+        let there = there().await;
+        there.len() == 2 && there.iter().all(|(_, bytes)| *bytes > 0)
+    })
+    .await;
+    upload.kill().await.unwrap();
+    let before = there().await;
+    let resume = terminal.start(&["uploads", "resume", "--json"]);
+    eventually("more of both is there and both are open", Duration::from_secs(120), async || {
+        let now = there().await;
+        assert_eq!(now.len(), 2, "one is complete and the other has not gone on");
+        // More than what was still on its way from before: a part for each stream.
+        now.iter().zip(&before).all(|(now, before)| now.1 - before.1 > 4 * MIB as i64)
+    })
+    .await;
+    proxy.slow_down(0);
+    let resumed = ended(resume).await;
+    assert_eq!(resumed.assert_code(0).names("uploaded"), ["one", "two"]);
+    assert!(resumed.event("summary")["bytes_sent"].as_u64().unwrap() < 2 * SIZE);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
