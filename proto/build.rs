@@ -4,12 +4,15 @@ use std::{env, error::Error, fs, path::Path};
 
 use prost::Message;
 
-const FILES: [&str; 5] = [
+const FILES: [&str; 8] = [
     "sluice/v1/common.proto",
     "sluice/v1/upload.proto",
     "sluice/v1/file.proto",
     "sluice/v1/event.proto",
     "sluice/v1/capabilities.proto",
+    "sluice/v1/account.proto",
+    "sluice/v1/admin.proto",
+    "sluice/v1/auth.proto",
 ];
 
 fn main() -> Result<(), Box<dyn Error>> {

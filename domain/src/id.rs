@@ -75,6 +75,16 @@ id!(
     FileId,
     "file_"
 );
+id!(
+    /// A session: one sign-in and the tokens that came of it.
+    SessionId,
+    "ses_"
+);
+id!(
+    /// An API key.
+    ApiKeyId,
+    "key_"
+);
 
 /// The caller's own id of a request, which makes `CreateUpload` idempotent:
 /// 1 to 128 bytes of visible ASCII.

@@ -20,16 +20,23 @@ mod part_digest;
 mod part_plan;
 mod range;
 
+mod account;
+mod scope;
+
 mod cursor;
 mod file;
 mod upload;
 
+pub use account::{
+    Account, AccountStatus, DisplayName, EmailAddress, LEASE, MAX_DISPLAY_NAME_CHARS,
+    MAX_EMAIL_BYTES, Quota, Usage,
+};
 pub use checksum::{Checksums, Crc32c, Sha256};
 pub use content_type::ContentType;
 pub use cursor::{Placement, WriteCursor};
 pub use error::{Error, FieldViolation, Result};
 pub use file::{File, FileState};
-pub use id::{AccountId, FileId, RequestId, UploadId};
+pub use id::{AccountId, ApiKeyId, FileId, RequestId, SessionId, UploadId};
 pub use metadata::{
     MAX_METADATA_BYTES, MAX_METADATA_ENTRIES, MAX_METADATA_KEY_BYTES, MAX_METADATA_VALUE_BYTES,
     Metadata,
@@ -41,6 +48,7 @@ pub use part_plan::{
 };
 pub use range::{ByteRange, RangeSet};
 pub use reason::Reason;
+pub use scope::{Scope, Scopes};
 pub use time::Timestamp;
 pub use upload::{Completion, Epoch, Failure, OnConflict, Transition, Upload, UploadState};
 

@@ -118,6 +118,10 @@ reasons! {
     ResumeTokenInvalid = "RESUME_TOKEN_INVALID",
     /// This server does not offer this.
     NotSupported = "NOT_SUPPORTED",
+    /// An account has this address already.
+    AccountExists = "ACCOUNT_EXISTS",
+    /// There is no such account.
+    AccountNotFound = "ACCOUNT_NOT_FOUND",
 }
 
 #[cfg(test)]

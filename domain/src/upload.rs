@@ -181,6 +181,9 @@ pub struct Upload {
     pub max_size: Option<u64>,
     /// Bytes in persisted parts.
     pub persisted_bytes: u64,
+    /// Bytes of its owner's quota that it holds while it is open: its size, or,
+    /// while that is not known, what came so far, in steps of [`crate::LEASE`].
+    pub reserved: u64,
     /// Who may write.
     pub epoch: Epoch,
     /// What the caller said at creation that the file must have.

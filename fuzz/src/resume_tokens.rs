@@ -15,14 +15,14 @@ use crate::{input::take, refusal::check_error};
 /// Takes any text as a token, and makes tokens of any place.
 pub fn check(mut input: &[u8]) {
     let everything = Selection::default();
-    let caller = Caller { owner: AccountId::from_uuid(Uuid::from_u128(1)) };
+    let caller = Caller::of_link(AccountId::from_uuid(Uuid::from_u128(1)));
     let ours = ResumeTokens::of(caller, &everything);
     if let Ok(text) = std::str::from_utf8(input) {
         read(&ours, text);
     }
     let id = UploadId::from_uuid(Uuid::from_bytes(take(&mut input)));
     let one = Selection { uploads: BTreeSet::from([id]), ..everything.clone() };
-    let stranger = Caller { owner: AccountId::from_uuid(Uuid::from_u128(2)) };
+    let stranger = Caller::of_link(AccountId::from_uuid(Uuid::from_u128(2)));
     make(&ours, &[ResumeTokens::of(caller, &one), ResumeTokens::of(stranger, &everything)], input);
 }
 

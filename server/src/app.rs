@@ -9,6 +9,7 @@ use axum::{
     middleware::{from_fn, from_fn_with_state},
 };
 use secrecy::ExposeSecret;
+use sluice_domain::Account;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tonic_web::GrpcWebLayer;
@@ -30,14 +31,26 @@ use crate::{
         tls::TlsError,
     },
     http::{
-        metrics as metrics_page,
+        key_set, metrics as metrics_page,
         probes::{self, Readiness},
         signed,
     },
     logging,
     metrics::Metrics,
     ports::Clock,
-    service::{Context, access, signing::Signing},
+    service::{
+        Context,
+        identity::{
+            Identity,
+            access::{self, Standings},
+            administration,
+            passwords::Passwords,
+            throttle::SignInThrottle,
+            tokens::Tokens,
+        },
+        rates::Rates,
+        signing::Signing,
+    },
     tasks::Tasks,
     worker,
 };
@@ -118,10 +131,37 @@ pub async fn run(
     let address = listener.local_addr().map_err(StartError::Address)?;
     let context = embedded(config, &folder, &config.public_url(address))?;
     let key = folder.api_key()?;
-    access::install_operator_key(&context, key.expose_secret())
+    let operator = access::install_operator_key(&context, key.expose_secret())
         .await
         .map_err(StartError::ApiKey)?;
+    offer_registration(&context, &folder, &operator).await?;
     run_with(config, context, listener, shutdown, ready).await
+}
+
+/// As long as nobody has registered the operator's account, says how.
+async fn offer_registration(
+    context: &Context,
+    folder: &DataFolder,
+    operator: &Account,
+) -> Result<(), StartError> {
+    if operator.email.is_some() {
+        return Ok(folder.remove_setup_token()?);
+    }
+    let (token, is_new) = folder.setup_token()?;
+    administration::install_setup_token(context, token.expose_secret())
+        .await
+        .map_err(StartError::ApiKey)?;
+    if is_new {
+        // For a person, once; not for the log, which others may read.
+        let mut output = std::io::stderr().lock();
+        let _ = writeln!(
+            output,
+            "Nobody has registered yet. The operator's account is whoever uses this token first:\n\
+             \n  {}\n\nProgrammes on this machine need none: they use the API key in the data folder.",
+            token.expose_secret()
+        );
+    }
+    Ok(())
 }
 
 /// The same with adapters that are made already.
@@ -186,12 +226,23 @@ pub fn embedded(
             .map_err(|error| StartError::Blobs(root, error))?;
     let rotation = config.signing.rotation;
     let signing = Signing::new(database.clone(), Arc::clone(&clock), rotation, public_url);
+    let identity = Identity {
+        accounts: database.clone(),
+        credentials: database.clone(),
+        tokens: Tokens::new(database.clone(), Arc::clone(&clock)),
+        passwords: Passwords::new(tasks.clone()),
+        throttle: SignInThrottle::new(config.accounts.sign_in_limits()),
+        standings: Standings::default(),
+        clock: Arc::clone(&clock),
+        policy: config.accounts.policy(&config.quota),
+    };
     Ok(Context {
         uploads: database.clone(),
         files: database.clone(),
         events: database.clone(),
         changes: database.clone(),
-        credentials: database,
+        identity: Arc::new(identity),
+        rates: Arc::new(Rates::new(config.rates.into())),
         blobs: Arc::new(blobs),
         signing: Arc::new(signing),
         clock,
@@ -231,12 +282,17 @@ fn router(
         memory: Arc::clone(&memory),
         tasks: context.tasks.clone(),
     };
+    let origins = layer::origin::Origins {
+        trusted_proxies: config.server.trusted_proxies.clone().into(),
+        rates: Arc::clone(&context.rates),
+    };
     let grpc = api::routes(context, health).into_axum_router().layer(
         ServiceBuilder::new()
             .layer(from_fn(layer::grpc_only::check))
             .layer(GrpcWebLayer::new())
             .map_request(|request: Request<tonic::body::Body>| request.map(Body::new))
             .layer(from_fn(layer::metrics::record))
+            .layer(from_fn_with_state(origins.clone(), layer::origin::check))
             .layer(from_fn_with_state(admission.clone(), layer::admission::check))
             .layer(from_fn(layer::plain_status::check))
             .layer(from_fn_with_state(pace.clone(), layer::pace::guard))
@@ -245,8 +301,11 @@ fn router(
             .layer(from_fn(layer::whole_messages::check)),
     );
     let probes = probes::routes(context.clone(), readiness);
+    let key_set = key_set::routes(context.clone())
+        .layer(from_fn_with_state(origins.clone(), layer::origin::check));
     let signed = signed::routes(context.clone()).layer(
         ServiceBuilder::new()
+            .layer(from_fn_with_state(origins, layer::origin::check))
             .layer(from_fn_with_state(admission, layer::admission::check))
             .layer(from_fn_with_state(pace, layer::pace::guard)),
     );
@@ -255,7 +314,7 @@ fn router(
     let stopping = context.stopping.clone();
     context.tasks.spawn(async move { stopping.run_until_cancelled(upkeep).await });
     let sources = metrics_page::Sources { context: context.clone(), metrics, memory };
-    Ok(grpc.merge(probes).merge(signed).merge(metrics_page::routes(sources)).layer(
+    Ok(grpc.merge(probes).merge(signed).merge(key_set).merge(metrics_page::routes(sources)).layer(
         ServiceBuilder::new()
             .layer(from_fn(layer::log::record))
             .layer(from_fn_with_state(context.tasks.clone(), layer::drain::check))

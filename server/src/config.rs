@@ -1,5 +1,6 @@
 //! Configuration: defaults, then a file, then the environment, then flags.
 
+mod accounts;
 mod effective;
 
 use std::{
@@ -13,9 +14,11 @@ use figment::{
     providers::{Env, Format, Serialized, Toml},
 };
 use http::{HeaderValue, Uri};
+use ipnet::IpNet;
 use serde::{Deserialize, Deserializer, de::Error as _};
 use sluice_domain::PartSizeLimits;
 
+pub use self::accounts::{AccountsConfig, QuotaConfig, RatesConfig};
 pub use self::effective::{EXAMPLE, Effective, ValueOrigin};
 use crate::service::Limits;
 
@@ -37,6 +40,12 @@ pub struct Config {
     pub storage: StorageConfig,
     /// What callers may do.
     pub limits: LimitsConfig,
+    /// Who may register and sign in.
+    pub accounts: AccountsConfig,
+    /// What accounts may hold.
+    pub quota: QuotaConfig,
+    /// How often somebody may ask for something.
+    pub rates: RatesConfig,
     /// Signed URLs.
     pub signing: SigningConfig,
     /// What is logged, and how.
@@ -62,6 +71,9 @@ pub struct ServerConfig {
     /// `https://app.example.com`; those of this server's own pages need no
     /// mention.
     pub allowed_origins: Vec<String>,
+    /// Proxies in front of this server, as addresses or networks: what they say
+    /// in `x-forwarded-for` is believed.
+    pub trusted_proxies: Vec<IpNet>,
 }
 
 /// How connections are secured: not at all without a certificate.
@@ -264,6 +276,7 @@ impl Config {
         self.limits.check_load()?;
         self.server.origins()?;
         self.server.check_public_url()?;
+        self.accounts.check()?;
         self.signing.check()
     }
 

@@ -9,7 +9,8 @@ use sluice_proto::v1::{
     GetUploadRequest, ListFilesRequest, ListFilesResponse, ListUploadPartsRequest,
     ListUploadsRequest, ListUploadsResponse, ResumeUploadRequest, UpdateFileRequest, Upload,
     UploadPart, WriteUploadRequest, WriteUploadResponse,
-    capabilities_service_client::CapabilitiesServiceClient,
+    account_service_client::AccountServiceClient, admin_service_client::AdminServiceClient,
+    auth_service_client::AuthServiceClient, capabilities_service_client::CapabilitiesServiceClient,
     event_service_client::EventServiceClient, file_service_client::FileServiceClient,
     upload_service_client::UploadServiceClient,
 };
@@ -56,6 +57,12 @@ pub struct Client {
     pub events: EventServiceClient<Transport>,
     /// The stub of CapabilitiesService.
     pub capabilities: CapabilitiesServiceClient<Transport>,
+    /// The stub of AuthService.
+    pub auth: AuthServiceClient<Transport>,
+    /// The stub of AccountService.
+    pub accounts: AccountServiceClient<Transport>,
+    /// The stub of AdminService.
+    pub admin: AdminServiceClient<Transport>,
 }
 
 impl Client {
@@ -79,6 +86,9 @@ impl Client {
             files: FileServiceClient::new(transport.clone()),
             events: EventServiceClient::new(transport.clone()),
             capabilities: CapabilitiesServiceClient::new(transport.clone()),
+            auth: AuthServiceClient::new(transport.clone()),
+            accounts: AccountServiceClient::new(transport.clone()),
+            admin: AdminServiceClient::new(transport.clone()),
             transport,
         }
     }

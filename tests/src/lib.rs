@@ -1,6 +1,7 @@
 //! Support for the end-to-end tests: a real server process, a network that can
 //! fail, a client without cleverness, and content that needs no memory.
 
+mod account;
 mod attacker;
 mod authority;
 mod binary;
@@ -30,6 +31,7 @@ mod content;
 mod seed;
 mod wait;
 
+pub use account::{PASSWORD, Person, login_request};
 pub use attacker::{Attacker, END_HEADERS, End, http2_frame, kind, request_headers};
 pub use authority::{Authority, Identity};
 pub use binary::binary;

@@ -65,6 +65,7 @@ fn promise(reason: Reason) -> Promise {
             new(C::FailedPrecondition, &["state"])
         }
         R::RequestIdReused => new(C::AlreadyExists, &[]),
+        R::AccountExists => new(C::AlreadyExists, &[]),
         R::FileExists => new(C::AlreadyExists, &["file_id"]),
         R::FileTooLarge => new(C::InvalidArgument, &["max_bytes"]),
         R::ContentTypeNotAllowed => new(C::InvalidArgument, &["allowed"]),
@@ -74,9 +75,11 @@ fn promise(reason: Reason) -> Promise {
         R::StorageFull => new(C::ResourceExhausted, &[]),
         R::RateLimited => new(C::ResourceExhausted, &[]).with_retry_info(),
         R::Overloaded | R::ShuttingDown => new(C::Unavailable, &[]).with_retry_info(),
-        R::UploadNotFound | R::FileNotFound | R::SessionNotFound | R::ApiKeyNotFound => {
-            new(C::NotFound, &[])
-        }
+        R::UploadNotFound
+        | R::FileNotFound
+        | R::SessionNotFound
+        | R::ApiKeyNotFound
+        | R::AccountNotFound => new(C::NotFound, &[]),
         R::CredentialsInvalid | R::TokenExpired | R::TokenRevoked => new(C::Unauthenticated, &[]),
         R::ScopeMissing => new(C::PermissionDenied, &["scope"]),
         R::AccountSuspended => new(C::PermissionDenied, &[]),

@@ -12,7 +12,7 @@ use sluice_server::{
     app,
     config::{Config, Overrides},
     ports::{BlobReader, BlobStore, PartWriter},
-    service::access,
+    service::identity::access,
 };
 use tokio::net::TcpListener;
 

@@ -65,7 +65,7 @@ fn main() {
     ] {
         save("page_tokens", name, tokens.file_token(position).as_bytes());
     }
-    let caller = Caller { owner: AccountId::from_uuid(Uuid::from_u128(1)) };
+    let caller = Caller::of_link(AccountId::from_uuid(Uuid::from_u128(1)));
     let tokens = ResumeTokens::of(caller, &Selection::default());
     for (name, place) in [("beginning", vec![]), ("change", vec![1; 16])] {
         save("resume_tokens", name, tokens.token(&FeedPosition::from_bytes(place)).as_bytes());

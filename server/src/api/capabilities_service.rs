@@ -61,7 +61,7 @@ impl CapabilitiesService for Capabilities {
                 signed_downloads: true,
             }),
             checksum_algorithms: algorithms.map(i32::from).to_vec(),
-            sign_in_providers: Vec::new(),
+            sign_in_providers: vec!["password".to_owned()],
         };
         Ok(Response::new(GetCapabilitiesResponse { capabilities: Some(capabilities) }))
     }

@@ -1,7 +1,8 @@
 //! gRPC health: one answer for each service.
 
 use sluice_proto::v1::{
-    capabilities_service_server::CapabilitiesServiceServer,
+    account_service_server::AccountServiceServer, admin_service_server::AdminServiceServer,
+    auth_service_server::AuthServiceServer, capabilities_service_server::CapabilitiesServiceServer,
     event_service_server::EventServiceServer, file_service_server::FileServiceServer,
     upload_service_server::UploadServiceServer,
 };
@@ -11,6 +12,7 @@ use tonic_health::{
 };
 
 use super::{
+    account_service::Accounts, admin_service::Admin, auth_service::Auth,
     capabilities_service::Capabilities, event_service::Events, file_service::Files,
     upload_service::Uploads,
 };
@@ -44,6 +46,9 @@ impl Health {
             <FileServiceServer<Files> as tonic::server::NamedService>::NAME,
             <EventServiceServer<Events> as tonic::server::NamedService>::NAME,
             <CapabilitiesServiceServer<Capabilities> as tonic::server::NamedService>::NAME,
+            <AuthServiceServer<Auth> as tonic::server::NamedService>::NAME,
+            <AccountServiceServer<Accounts> as tonic::server::NamedService>::NAME,
+            <AdminServiceServer<Admin> as tonic::server::NamedService>::NAME,
         ];
         for name in names {
             self.reporter.set_service_status(name, status).await;

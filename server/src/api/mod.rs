@@ -3,6 +3,9 @@
 //! Only this module knows tonic. Each service has a file, each layer has a
 //! file, and the whole stack is put together in `app`.
 
+mod account_service;
+mod admin_service;
+mod auth_service;
 mod bidi_write;
 mod capabilities_service;
 mod convert;
@@ -21,7 +24,7 @@ use sluice_domain::{Error, MAX_FRAME_SIZE, Reason};
 use sluice_proto::{FILE_DESCRIPTOR_SET, v1};
 use tonic::{Request, codec::CompressionEncoding, service::Routes};
 
-use crate::service::{Caller, Context};
+use crate::service::{Caller, Context, identity::audit::Origin};
 pub use health::Health;
 
 /// What a message may have beside a frame's content, in bytes.
@@ -40,6 +43,9 @@ pub fn routes(context: &Context, health: &Health) -> Routes {
     let files = file_service::Files::new(context.clone());
     let events = event_service::Events::new(context.clone());
     let capabilities = capabilities_service::Capabilities::new(context.clone());
+    let auth = auth_service::Auth::new(context.clone());
+    let accounts = account_service::Accounts::new(context.clone());
+    let admin = admin_service::Admin::new(context.clone());
     let mut routes = Routes::builder();
     // Which answers are compressed is decided by `layer::compression`.
     macro_rules! service {
@@ -69,6 +75,18 @@ pub fn routes(context: &Context, health: &Health) -> Routes {
             v1::capabilities_service_server::CapabilitiesServiceServer::new(capabilities),
             MAX_SMALL_MESSAGE
         ))
+        .add_service(service!(
+            v1::auth_service_server::AuthServiceServer::new(auth),
+            MAX_SMALL_MESSAGE
+        ))
+        .add_service(service!(
+            v1::account_service_server::AccountServiceServer::new(accounts),
+            MAX_SMALL_MESSAGE
+        ))
+        .add_service(service!(
+            v1::admin_service_server::AdminServiceServer::new(admin),
+            MAX_SMALL_MESSAGE
+        ))
         .add_service(health.service());
     let reflection = || {
         tonic_reflection::server::Builder::configure()
@@ -86,4 +104,9 @@ fn caller<T>(request: &Request<T>) -> Result<Caller, Error> {
     request.extensions().get::<Caller>().copied().ok_or_else(|| {
         Error::new(Reason::CredentialsInvalid, "this request came past the access layer")
     })
+}
+
+/// Where a call comes from; put there by the origin layer.
+fn origin<T>(request: &Request<T>) -> Origin {
+    request.extensions().get().cloned().unwrap_or_default()
 }

@@ -2,9 +2,10 @@
 
 use std::collections::HashMap;
 
+use http::HeaderMap;
 use sluice_domain::{Error, MAX_FRAME_SIZE, Reason};
 use tonic::{Code, Status};
-use tonic_types::{ErrorDetails, FieldViolation, StatusExt};
+use tonic_types::{ErrorDetails, FieldViolation, QuotaViolation, StatusExt};
 
 use crate::edge::body::cut_reason;
 
@@ -37,7 +38,7 @@ fn code(reason: Reason) -> Code {
         | Reason::UploadExpired
         | Reason::FileNotReady => Code::FailedPrecondition,
         Reason::StoredDataCorrupt => Code::DataLoss,
-        Reason::RequestIdReused | Reason::FileExists => Code::AlreadyExists,
+        Reason::RequestIdReused | Reason::FileExists | Reason::AccountExists => Code::AlreadyExists,
         Reason::QuotaExceeded | Reason::StorageFull | Reason::RateLimited => {
             Code::ResourceExhausted
         }
@@ -48,7 +49,8 @@ fn code(reason: Reason) -> Code {
         Reason::UploadNotFound
         | Reason::FileNotFound
         | Reason::SessionNotFound
-        | Reason::ApiKeyNotFound => Code::NotFound,
+        | Reason::ApiKeyNotFound
+        | Reason::AccountNotFound => Code::NotFound,
         Reason::CredentialsInvalid | Reason::TokenExpired | Reason::TokenRevoked => {
             Code::Unauthenticated
         }
@@ -68,10 +70,20 @@ pub(super) fn status(error: Error) -> Status {
             violations.map(|it| FieldViolation::new(it.field, it.description)).collect::<Vec<_>>(),
         );
     }
+    if error.reason == Reason::QuotaExceeded {
+        details.set_quota_failure(vec![QuotaViolation::new("account", error.message.clone())]);
+    }
     if error.retry_after.is_some() {
         details.set_retry_info(error.retry_after);
     }
     Status::with_error_details(code(error.reason), error.message, details)
+}
+
+/// A refusal as the trailers of an answer that has begun.
+pub(super) fn trailers(error: &Error) -> Option<HeaderMap> {
+    let mut trailers = HeaderMap::new();
+    status(error.clone()).add_header(&mut trailers).ok()?;
+    Some(trailers)
 }
 
 /// What tonic says of a message that it could not read, as a refusal of the

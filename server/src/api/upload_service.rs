@@ -1,7 +1,7 @@
 //! `UploadService`.
 
 use futures::{Stream, StreamExt, stream::BoxStream};
-use sluice_domain::{Error, PartNumber, Result, Timestamp, UploadId};
+use sluice_domain::{Error, PartNumber, Result, Timestamp, Upload, UploadId};
 use sluice_proto::v1::{self, upload_service_server::UploadService};
 use tonic::{Request, Response, Status, Streaming};
 use uuid::Uuid;
@@ -21,8 +21,9 @@ use crate::{
     ports::UploadQuery,
     service::{
         Caller, Context, completion, direct_uploads,
+        identity::tokens::Token,
         ingest::{self, Refused, Replies, Target, WriteMessage},
-        uploads,
+        uploads::{self, UploadStatus},
     },
 };
 
@@ -75,6 +76,14 @@ impl Uploads {
         })
     }
 
+    /// A credential for the data of this upload and this writer alone.
+    async fn token(&self, caller: Caller, status: &UploadStatus) -> Result<String> {
+        let Upload { id, epoch, .. } = status.upload;
+        let token = Token::Upload { account: caller.owner, upload: id, epoch };
+        let issued = self.context.identity.tokens.issue(token, Upload::MAX_LIFETIME).await?;
+        Ok(issued.0)
+    }
+
     async fn list(
         &self,
         caller: Caller,
@@ -111,8 +120,8 @@ impl UploadService for Uploads {
         let request = convert_upload::create_upload(request.into_inner()).map_err(status)?;
         let created = uploads::create(&self.context, caller, request).await.map_err(status)?;
         Ok(Response::new(v1::CreateUploadResponse {
+            upload_token: self.token(caller, &created).await.map_err(status)?,
             upload: Some(convert_upload::upload_status(&created)),
-            upload_token: String::new(),
         }))
     }
 
@@ -124,8 +133,8 @@ impl UploadService for Uploads {
         let id = upload_id(&request.into_inner().upload_id)?;
         let resumed = uploads::resume(&self.context, caller, id).await.map_err(status)?;
         Ok(Response::new(v1::ResumeUploadResponse {
+            upload_token: self.token(caller, &resumed).await.map_err(status)?,
             upload: Some(convert_upload::upload_status(&resumed)),
-            upload_token: String::new(),
         }))
     }
 

@@ -24,7 +24,7 @@ use tokio::{
 };
 use tower::ServiceExt;
 
-use super::{Edge, body::HeldBody, guarded_io::GuardedIo};
+use super::{Edge, PeerAddress, body::HeldBody, guarded_io::GuardedIo};
 
 /// How long a peer may take for the TLS handshake, and then for the bytes that
 /// tell HTTP/1.1 from HTTP/2.
@@ -83,13 +83,15 @@ impl Connections {
             tracing::debug!(%error, "a connection ended before it began");
             return;
         }
+        let Ok(peer) = stream.peer_addr() else { return };
+        let peer = PeerAddress(peer.ip());
         match &self.0.tls {
-            None => self.sniff(stream).await,
+            None => self.sniff(stream, peer).await,
             Some(tls) => {
                 let handshake = timeout(HANDSHAKE, tls.acceptor().accept(stream));
                 tokio::select! {
                     done = handshake => match done {
-                        Ok(Ok(stream)) => self.sniff(stream).await,
+                        Ok(Ok(stream)) => self.sniff(stream, peer).await,
                         Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
                         Err(_) => tracing::debug!("a peer was too slow with its TLS handshake"),
                     },
@@ -100,7 +102,11 @@ impl Connections {
     }
 
     /// Reads as much as it takes to know the protocol.
-    async fn sniff(&self, mut stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static) {
+    async fn sniff(
+        &self,
+        mut stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+        peer: PeerAddress,
+    ) {
         let mut begun = Vec::with_capacity(PREFACE.len());
         let known = timeout(HANDSHAKE, is_http2(&mut stream, &mut begun));
         let known = tokio::select! {
@@ -108,8 +114,8 @@ impl Connections {
             () = self.last_call() => return,
         };
         match known {
-            Ok(Some(true)) => self.serve_http2(GuardedIo::http2(stream, begun)).await,
-            Ok(Some(false)) => self.serve_http1(GuardedIo::http1(stream, begun)).await,
+            Ok(Some(true)) => self.serve_http2(GuardedIo::http2(stream, begun), peer).await,
+            Ok(Some(false)) => self.serve_http1(GuardedIo::http1(stream, begun), peer).await,
             Ok(None) => {}
             Err(_) => tracing::debug!("a peer said nothing"),
         }
@@ -135,6 +141,7 @@ impl Connections {
     async fn serve_http2(
         &self,
         io: GuardedIo<impl AsyncRead + AsyncWrite + Send + Unpin + 'static>,
+        peer: PeerAddress,
     ) {
         let busy = Busy::default();
         let mut builder = http2::Builder::new(self.0.tasks.clone());
@@ -149,7 +156,8 @@ impl Connections {
             .max_local_error_reset_streams(MAX_LOCAL_RESETS)
             .keep_alive_interval(KEEPALIVE)
             .keep_alive_timeout(KEEPALIVE);
-        let service = service_fn(|request| answer(self.0.router.clone(), busy.begin(), request));
+        let service =
+            service_fn(|request| answer(self.0.router.clone(), busy.begin(), peer, request));
         let connection = builder.serve_connection(TokioIo::new(io), service);
         let mut connection = std::pin::pin!(connection);
         let mut idle = interval(IDLE / 4);
@@ -178,6 +186,7 @@ impl Connections {
     async fn serve_http1(
         &self,
         io: GuardedIo<impl AsyncRead + AsyncWrite + Send + Unpin + 'static>,
+        peer: PeerAddress,
     ) {
         let busy = Busy::default();
         let mut builder = http1::Builder::new();
@@ -186,7 +195,8 @@ impl Connections {
             .header_read_timeout(HEADERS)
             .max_header_size(MAX_HEADERS as usize)
             .max_buf_size(HTTP1_BUFFER);
-        let service = service_fn(|request| answer(self.0.router.clone(), busy.begin(), request));
+        let service =
+            service_fn(|request| answer(self.0.router.clone(), busy.begin(), peer, request));
         let connection = builder.serve_connection(TokioIo::new(io), service);
         let mut connection = std::pin::pin!(connection);
         let mut ending = false;
@@ -211,8 +221,10 @@ impl Connections {
 async fn answer(
     router: Router,
     busy: BusyMark,
-    request: Request<Incoming>,
+    peer: PeerAddress,
+    mut request: Request<Incoming>,
 ) -> Result<Response<Body>, Infallible> {
+    request.extensions_mut().insert(peer);
     let response = router.oneshot(request.map(Body::new)).await?;
     Ok(response.map(|body| Body::new(HeldBody::new(body, busy))))
 }

@@ -13,7 +13,7 @@ mod guarded_io;
 
 pub mod tls;
 
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 use axum::Router;
 use tokio::net::TcpListener;
@@ -23,6 +23,10 @@ use crate::{metrics, tasks::Tasks};
 use accept::Acceptor;
 use connection::Connections;
 pub use tls::Tls;
+
+/// Who is at the other end of the connection that a request came over.
+#[derive(Debug, Clone, Copy)]
+pub struct PeerAddress(pub IpAddr);
 
 /// The sockets of a server.
 pub struct Edge {

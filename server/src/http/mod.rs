@@ -2,9 +2,10 @@
 
 pub mod byte_range;
 pub mod disposition;
+pub mod key_set;
 pub mod metrics;
 pub mod probes;
-mod refusal;
+pub(crate) mod refusal;
 pub mod signed;
 mod signed_get;
 mod signed_put;

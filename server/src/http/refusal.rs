@@ -33,7 +33,8 @@ fn status(reason: Reason) -> StatusCode {
         Reason::UploadNotFound
         | Reason::FileNotFound
         | Reason::SessionNotFound
-        | Reason::ApiKeyNotFound => StatusCode::NOT_FOUND,
+        | Reason::ApiKeyNotFound
+        | Reason::AccountNotFound => StatusCode::NOT_FOUND,
         Reason::StreamIdle | Reason::StreamTooSlow => StatusCode::REQUEST_TIMEOUT,
         Reason::SizeMismatch
         | Reason::FileChecksumMismatch
@@ -44,6 +45,7 @@ fn status(reason: Reason) -> StatusCode {
         | Reason::UploadNotActive
         | Reason::RequestIdReused
         | Reason::FileExists
+        | Reason::AccountExists
         | Reason::FileNotReady => StatusCode::CONFLICT,
         Reason::UploadExpired => StatusCode::GONE,
         Reason::EtagMismatch => StatusCode::PRECONDITION_FAILED,
@@ -63,7 +65,7 @@ fn status(reason: Reason) -> StatusCode {
 }
 
 /// A refusal as an answer: `{"reason": …, "message": …}`.
-pub(super) fn refusal(error: Error) -> Response {
+pub(crate) fn refusal(error: Error) -> Response {
     with_status(status(error.reason), error)
 }
 

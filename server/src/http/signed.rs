@@ -9,7 +9,7 @@ use axum::{
 };
 
 use super::{refusal::refusal, signed_get, signed_put};
-use crate::service::{Context, signing::link::Grant};
+use crate::service::{Caller, Context, identity::access, signing::link::Grant};
 
 /// Everything below the path of signed URLs. Whatever is not exactly a signed
 /// URL gets one and the same answer.
@@ -24,7 +24,15 @@ async fn answer(State(context): State<Context>, request: Request) -> Response {
     // As it was sent: nothing is decoded before the signature is checked.
     let (method, uri) = (request.method().clone(), request.uri().clone());
     let path_and_query = uri.path_and_query().map_or("", |text| text.as_str());
-    match context.signing.verify(&method, path_and_query).await {
+    let granted = match context.signing.verify(&method, path_and_query).await {
+        // What an account has signed is good as long as the account may act.
+        Ok(grant) => {
+            let caller = Caller::of_link(grant.owner());
+            access::recheck(&context, caller).await.map(|()| grant)
+        }
+        Err(error) => Err(error),
+    };
+    match granted {
         Ok(Grant::Download(grant)) => {
             signed_get::answer(&context, grant, &request.into_parts().0).await
         }

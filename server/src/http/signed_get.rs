@@ -33,7 +33,7 @@ pub(super) async fn answer(context: &Context, grant: DownloadGrant, request: &Pa
 }
 
 async fn serve(context: &Context, grant: DownloadGrant, request: &Parts) -> Result<Response> {
-    let caller = Caller { owner: grant.owner };
+    let caller = Caller::of_link(grant.owner);
     let file = files::get(context, caller, grant.file).await?;
     file.check_ready()?;
 

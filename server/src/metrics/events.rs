@@ -46,6 +46,7 @@ pub fn event_handled(event: &Event, is_done: bool) {
     let kind = match event {
         Event::VerifyFile { .. } => "verify_file",
         Event::DeleteBlob { .. } => "delete_blob",
+        Event::DeleteAccount { .. } => "delete_account",
     };
     let outcome = if is_done { "done" } else { "failed" };
     counter!("sluice_events_handled_total", "kind" => kind, "outcome" => outcome).increment(1);

@@ -9,6 +9,11 @@ use sluice_domain::{AccountId, FileId, Result, Timestamp, UploadId};
 /// every handler is idempotent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
+    /// Remove what a deleted account owned.
+    DeleteAccount {
+        /// The account.
+        account: AccountId,
+    },
     /// A file is complete and its declared SHA-256 must be verified.
     VerifyFile {
         /// Its owner.

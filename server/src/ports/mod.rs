@@ -3,6 +3,7 @@
 //! Every trait speaks domain types only. An adapter keeps each promise written
 //! here; the functions in `conformance` check them on any adapter.
 
+pub mod account_store;
 pub mod blob_store;
 pub mod change_feed;
 pub mod clock;
@@ -14,13 +15,16 @@ pub mod file_store;
 pub mod signing_key_store;
 pub mod upload_store;
 
+pub use account_store::{AccountPage, AccountStore, InvitationHash, NewAccount, PasswordHash};
 pub use blob_store::{BlobReader, BlobStore, PartWriter};
 pub use change_feed::{Change, ChangeFeed, ChangePage, Changed, FeedPosition};
 pub use clock::Clock;
-pub use credential_store::{ApiKeyHash, CredentialStore};
+pub use credential_store::{
+    Actor, ApiKey, ApiKeyHash, CredentialStore, Refreshed, Session, Standing,
+};
 pub use event_queue::{Backlog, Delivery, Event, EventQueue, Receipt};
 pub use file_store::{FileChange, FileOrder, FilePage, FilePosition, FileQuery, FileStore};
-pub use signing_key_store::{SigningKey, SigningKeyId, SigningKeyStore};
+pub use signing_key_store::{KeyPurpose, SigningKey, SigningKeyId, SigningKeyStore};
 pub use upload_store::{
     Created, Freeze, NewUpload, RequestKey, UploadPage, UploadQuery, UploadStore, Written,
 };

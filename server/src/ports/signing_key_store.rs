@@ -1,4 +1,4 @@
-//! The keys that URLs are signed with.
+//! The keys that URLs and tokens are signed with.
 
 use std::{fmt, sync::Arc};
 
@@ -25,6 +25,15 @@ impl fmt::Display for SigningKeyId {
     }
 }
 
+/// What a key signs. Keys of one purpose are good for no other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeyPurpose {
+    /// URLs.
+    Url,
+    /// Tokens.
+    Token,
+}
+
 /// A key. Its secret cannot be printed and is wiped from memory after use.
 #[derive(Debug, Clone)]
 pub struct SigningKey {
@@ -36,11 +45,12 @@ pub struct SigningKey {
     pub create_time: Timestamp,
 }
 
-/// Stores the keys that every process of a server signs and checks URLs with.
+/// Stores the keys that every process of a server signs and checks URLs and
+/// tokens with. Those of different purposes have nothing to do with each other.
 #[async_trait]
 pub trait SigningKeyStore: Send + Sync + 'static {
-    /// All keys that are kept, the newest first.
-    async fn signing_keys(&self) -> Result<Vec<SigningKey>>;
+    /// All keys of a purpose that are kept, the newest first.
+    async fn signing_keys(&self, purpose: KeyPurpose) -> Result<Vec<SigningKey>>;
 
     /// Adds a key, unless the newest was made after `unless_after`: of several
     /// processes that rotate at once, one does. Forgets keys whose successor
@@ -49,6 +59,7 @@ pub trait SigningKeyStore: Send + Sync + 'static {
     /// [`signing_keys`](Self::signing_keys) does.
     async fn rotate_signing_key(
         &self,
+        purpose: KeyPurpose,
         new: SigningKey,
         unless_after: Timestamp,
         superseded_before: Timestamp,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use sluice_domain::{
     AccountId, Epoch, Failure, File, FileDigest, FileId, FileName, OnConflict, Part, PartNumber,
-    RangeSet, RequestId, Result, Sha256, Timestamp, Upload, UploadId, UploadState,
+    Quota, RangeSet, RequestId, Result, Sha256, Timestamp, Upload, UploadId, UploadState,
 };
 
 /// What makes a creation idempotent.
@@ -24,6 +24,8 @@ pub struct NewUpload {
     pub upload: Upload,
     /// The request that it answers.
     pub request: Option<RequestKey>,
+    /// The limits of an account that has none of its own.
+    pub quota: Quota,
 }
 
 /// What became of a creation.
@@ -91,7 +93,9 @@ pub struct UploadPage {
 pub trait UploadStore: Send + Sync + 'static {
     /// Creates an upload. A request id that was used before answers the upload
     /// of then, or `REQUEST_ID_REUSED` if the rest of the request differs.
-    /// With `OnConflict::Fail` a taken name is `FILE_EXISTS`.
+    /// With `OnConflict::Fail` a taken name is `FILE_EXISTS`. What the owner's
+    /// quota does not allow is `QUOTA_EXCEEDED`; what the upload reserves is
+    /// given back when it ends, and what its file holds when that goes.
     async fn create_upload(&self, new: NewUpload) -> Result<Created>;
 
     /// Reads an upload.
@@ -133,6 +137,11 @@ pub trait UploadStore: Send + Sync + 'static {
         now: Timestamp,
         time_to_live: Duration,
     ) -> Result<()>;
+
+    /// Makes an active upload of unknown size hold at least `end` bytes of its
+    /// owner's quota, as [`sluice_domain::Usage::lease`] has it.
+    async fn reserve(&self, owner: AccountId, id: UploadId, end: u64, default: Quota)
+    -> Result<()>;
 
     /// Fixes the final size of an active upload. The same size again changes
     /// nothing; another one, or persisted bytes beyond it, is `SIZE_MISMATCH`.

@@ -34,8 +34,10 @@ pub async fn complete(
     context: &Context,
     caller: Caller,
     id: UploadId,
-    request: CompleteUpload,
+    mut request: CompleteUpload,
 ) -> Result<File> {
+    caller.check_upload(id)?;
+    request.epoch = caller.writer(request.epoch)?;
     let (upload, persisted) = context.uploads.persisted(caller.owner, id).await?;
     match upload.state {
         UploadState::Active => {}

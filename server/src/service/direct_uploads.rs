@@ -99,6 +99,8 @@ async fn checked(
     epoch: Epoch,
     parts: Vec<DeclaredPart>,
 ) -> Result<(Upload, Vec<(DeclaredPart, Crc32c)>)> {
+    caller.check_upload(id)?;
+    caller.writer(Some(epoch))?;
     let upload = context.uploads.upload(caller.owner, id).await?;
     upload.check_active()?;
     upload.check_epoch(epoch)?;

@@ -1,12 +1,14 @@
 //! The use cases. Every rule of who may do what lives here or in the domain;
 //! transports only translate.
 
-pub mod access;
+pub mod caller;
 pub mod completion;
 pub mod direct_uploads;
 pub mod files;
+pub mod identity;
 pub mod ingest;
 pub mod limits;
+pub mod rates;
 pub mod reading;
 pub mod signing;
 pub mod uploads;
@@ -14,15 +16,18 @@ pub mod watch;
 
 use std::{sync::Arc, time::Duration};
 
-use sluice_domain::{AccountId, Error, Reason, Timestamp};
+use sluice_domain::{Error, Reason, Timestamp};
 use tokio_util::sync::CancellationToken;
 use uuid::{NoContext, Uuid};
 
 use crate::{
-    ports::{BlobStore, ChangeFeed, Clock, CredentialStore, EventQueue, FileStore, UploadStore},
+    ports::{BlobStore, ChangeFeed, Clock, EventQueue, FileStore, UploadStore},
     tasks::Tasks,
 };
+pub use caller::{Caller, Credential};
+use identity::Identity;
 pub use limits::Limits;
+use rates::Rates;
 use signing::Signing;
 
 /// Everything the services work with.
@@ -38,8 +43,10 @@ pub struct Context {
     pub events: Arc<dyn EventQueue>,
     /// Changes, for those who watch.
     pub changes: Arc<dyn ChangeFeed>,
-    /// Who may call.
-    pub credentials: Arc<dyn CredentialStore>,
+    /// Who somebody is.
+    pub identity: Arc<Identity>,
+    /// How much somebody may ask for in a second.
+    pub rates: Arc<Rates>,
     /// Signed URLs.
     pub signing: Arc<Signing>,
     /// The time.
@@ -70,11 +77,4 @@ const RETRY_ELSEWHERE: Duration = Duration::from_secs(1);
 pub fn shutting_down() -> Error {
     Error::new(Reason::ShuttingDown, "this server is stopping; go on with another one or later")
         .retry_after(RETRY_ELSEWHERE)
-}
-
-/// Who is calling. The owner is part of every look-up that is made for them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Caller {
-    /// The account.
-    pub owner: AccountId,
 }

@@ -61,6 +61,7 @@ pub async fn create(
     }
     let part_size =
         limits.part_sizes.choose(request.size, request.max_size, request.preferred_part_size)?;
+    let quota = context.identity.policy.quota;
     context.blobs.check_health().await?;
 
     let now = context.clock.now();
@@ -74,6 +75,7 @@ pub async fn create(
         plan: PartPlan { part_size, size: request.size },
         max_size: Some(request.max_size.unwrap_or(limits.max_file_size)),
         persisted_bytes: 0,
+        reserved: request.size.unwrap_or(0),
         epoch: Epoch::FIRST,
         declared: request.declared,
         metadata: request.metadata,
@@ -84,7 +86,7 @@ pub async fn create(
         completion: None,
         error: None,
     };
-    let new = NewUpload { upload: upload.clone(), request: request.request };
+    let new = NewUpload { upload: upload.clone(), request: request.request, quota };
     match context.uploads.create_upload(new).await? {
         Created::New => Ok(UploadStatus { upload, persisted: RangeSet::default() }),
         Created::Before(before) => get(context, caller, before.id).await,
@@ -103,6 +105,7 @@ pub async fn resume(context: &Context, caller: Caller, id: UploadId) -> Result<U
 
 /// Reads an upload.
 pub async fn get(context: &Context, caller: Caller, id: UploadId) -> Result<UploadStatus> {
+    caller.check_upload(id)?;
     let (upload, persisted) = context.uploads.persisted(caller.owner, id).await?;
     Ok(UploadStatus { upload, persisted })
 }
@@ -121,6 +124,7 @@ pub async fn parts(
     after: Option<PartNumber>,
     limit: u32,
 ) -> Result<(Upload, Vec<Part>)> {
+    caller.check_upload(id)?;
     let upload = context.uploads.upload(caller.owner, id).await?;
     Ok((upload, context.uploads.parts(id, after, limit).await?))
 }

@@ -24,6 +24,9 @@ const PARALLEL: usize = 4;
 /// After so many deliveries without success an event is put aside.
 const MAX_ATTEMPTS: u32 = 20;
 
+/// Records of a deleted account that go in one transaction.
+const PURGE_BATCH: u32 = 100;
+
 /// Longest pause between two deliveries of an event.
 const MAX_PAUSE: Duration = Duration::from_secs(300);
 
@@ -86,6 +89,7 @@ async fn handle(context: &Context, event: &Event) -> Result<()> {
     match event {
         Event::VerifyFile { owner, file_id } => verify_file(context, *owner, *file_id).await,
         Event::DeleteBlob { upload_id } => delete_blob(context, *upload_id).await,
+        Event::DeleteAccount { account } => delete_account(context, *account).await,
     }
 }
 
@@ -97,6 +101,14 @@ async fn delete_blob(context: &Context, id: UploadId) -> Result<()> {
     }
     context.blobs.fence(id, Epoch::LAST).await;
     context.blobs.delete(id).await
+}
+
+/// Removes what a deleted account owned, a batch at a time: whatever is done
+/// stays done. Bytes go by events of their own.
+async fn delete_account(context: &Context, account: AccountId) -> Result<()> {
+    while context.identity.accounts.purge(account, PURGE_BATCH, context.clock.now()).await? {}
+    tracing::info!(%account, "what a deleted account owned is removed");
+    Ok(())
 }
 
 /// Reads a file once and compares its SHA-256 with the declared one.

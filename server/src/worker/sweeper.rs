@@ -46,6 +46,10 @@ pub async fn sweep_once(context: &Context, completion_age: Duration) -> Result<(
             break;
         }
     }
+    let now = context.clock.now();
+    while context.identity.credentials.forget_sessions(now, BATCH).await? == BATCH {}
+    context.identity.throttle.forget();
+    context.rates.forget();
     while context.changes.forget_gone(before, BATCH).await? == BATCH {}
     Ok(())
 }

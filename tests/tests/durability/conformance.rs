@@ -105,11 +105,45 @@ promises! { change_feed, engine => (&*engine.database, &*engine.database, &*engi
     a_place_before_what_is_forgotten_is_refused
 }
 
-promises! { credential_store, engine => (&*engine.database):
-    an_unknown_key_is_nobodys
+promises! { account_store, engine => (&*engine.database, &*engine.database, &*engine.database):
     the_operator_has_one_account
-    a_new_key_ends_the_one_before
-    the_same_key_can_be_set_again
+    an_address_belongs_to_one_account
+    an_invitation_is_good_once
+    an_expired_invitation_is_no_good
+    the_operators_invitation_gives_an_address
+    accounts_are_listed_newest_first
+    an_old_etag_is_refused
+    a_new_password_ends_other_sessions
+    a_suspended_account_has_no_sessions
+    a_deleted_account_is_gone
+    a_purge_leaves_nothing
+    nothing_is_purged_of_others
+}
+
+promises! { quotas, engine => (&*engine.database, &*engine.database, &*engine.database):
+    the_last_place_is_taken_once
+    the_last_bytes_are_taken_once
+    what_ends_gives_its_bytes_back
+    a_file_holds_its_size_until_it_is_gone
+    a_replaced_file_gives_its_bytes_back
+    unknown_sizes_take_bytes_as_they_come
+    a_small_quota_is_used_to_its_last_byte
+    an_own_limit_comes_first
+    a_large_file_is_refused
+}
+
+promises! { credential_store, engine => (&*engine.database, &*engine.database):
+    an_unknown_key_is_nobodys
+    the_operator_has_one_key
+    a_key_reads_back_and_ends
+    an_account_has_so_many_keys
+    a_session_is_good_until_it_ends
+    a_refresh_token_is_good_once
+    parallel_refreshes_make_one_generation
+    a_late_reuse_ends_the_session
+    an_expired_session_cannot_be_refreshed
+    others_sessions_are_out_of_reach
+    expired_sessions_are_forgotten
 }
 
 promises! { signing_key_store, engine => (&*engine.database):

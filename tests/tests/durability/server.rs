@@ -1,6 +1,7 @@
 //! The server's inside on a simulated machine: everything but the sockets.
 
 use std::{
+    num::NonZeroU32,
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -9,11 +10,22 @@ use std::{
 };
 
 use async_trait::async_trait;
-use sluice_domain::{AccountId, PartSizeLimits, Result, Timestamp};
+use sluice_domain::{AccountId, PartSizeLimits, Quota, Result, Scopes, Timestamp};
 use sluice_server::{
     adapters::embedded::{Database, DatabaseOptions, DiskBlobStore},
     ports::{Backlog, Clock, Delivery, Event, EventQueue, Receipt},
-    service::{Caller, Context, Limits, signing::Signing},
+    service::{
+        Caller, Context, Credential, Limits,
+        identity::{
+            Identity, Policy, Registration,
+            access::Standings,
+            passwords::Passwords,
+            throttle::{SignInLimits, SignInThrottle, Tries},
+            tokens::Tokens,
+        },
+        rates::{RateLimits, Rates},
+        signing::Signing,
+    },
     tasks::Tasks,
     worker::{events, sweeper},
 };
@@ -28,7 +40,11 @@ use crate::{
 };
 
 /// The account that owns everything.
-pub(crate) const CALLER: Caller = Caller { owner: AccountId::from_uuid(Uuid::from_u128(7)) };
+pub(crate) const CALLER: Caller = Caller {
+    owner: AccountId::from_uuid(Uuid::from_u128(7)),
+    scopes: Scopes::ALL,
+    credential: Credential::Link,
+};
 
 /// Parts are as small as the rules of hashing allow, within reason: little data
 /// makes many parts.
@@ -36,6 +52,32 @@ pub(crate) const PART_SIZES: PartSizeLimits = PartSizeLimits { min: 4096, max: 4
 
 /// Longer than any pause before an event is offered again.
 const LONG: Duration = Duration::from_secs(360);
+
+/// As often as anybody likes.
+const NO_LIMITS: RateLimits = RateLimits {
+    per_address: NonZeroU32::MAX,
+    per_account: NonZeroU32::MAX,
+    per_credential: NonZeroU32::MAX,
+};
+
+fn identity(database: Arc<Database>, clock: &Arc<dyn Clock>, tasks: &Tasks) -> Identity {
+    let tries = Tries { burst: NonZeroU32::MAX, every: Duration::from_nanos(1) };
+    Identity {
+        accounts: database.clone(),
+        credentials: database.clone(),
+        tokens: Tokens::new(database, Arc::clone(clock)),
+        passwords: Passwords::new(tasks.clone()),
+        throttle: SignInThrottle::new(SignInLimits { per_address: tries, per_account: tries }),
+        standings: Standings::default(),
+        clock: Arc::clone(clock),
+        policy: Policy {
+            registration: Registration::Open,
+            access_ttl: Duration::from_secs(600),
+            session_ttl: Duration::from_secs(24 * 60 * 60),
+            quota: Quota::default(),
+        },
+    }
+}
 
 /// A booted server.
 pub(crate) struct Server {
@@ -81,7 +123,8 @@ impl Server {
             blobs: Arc::new(blobs),
             events: Arc::clone(&events) as _,
             changes: Arc::clone(&database) as _,
-            credentials: database,
+            identity: Arc::new(identity(database, &clock_port, &tasks)),
+            rates: Arc::new(Rates::new(NO_LIMITS)),
             signing: Arc::new(signing),
             clock: clock_port,
             limits: Arc::new(limits),

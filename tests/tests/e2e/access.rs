@@ -6,7 +6,7 @@ use bytes::Bytes;
 use prost_reflect::DescriptorPool;
 use sluice_domain::Reason;
 use sluice_proto::FILE_DESCRIPTOR_SET;
-use sluice_tests::{Client, Server, assert_reason};
+use sluice_tests::{Client, Server, assert_reason, assert_refusal};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -15,6 +15,28 @@ use tonic::transport::Endpoint;
 use tonic_health::pb::{
     HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
 };
+
+/// The services of the contract.
+const SERVICES: [&str; 7] = [
+    "UploadService",
+    "FileService",
+    "EventService",
+    "CapabilitiesService",
+    "AuthService",
+    "AccountService",
+    "AdminService",
+];
+
+/// What needs no credential.
+pub(super) const OPEN: [&str; 7] = [
+    "GetCapabilities",
+    "Register",
+    "Login",
+    "RefreshSession",
+    "Logout",
+    "StartOAuth",
+    "CompleteOAuth",
+];
 
 /// The path of every RPC of the contract.
 pub(super) fn rpcs() -> Vec<String> {
@@ -48,10 +70,15 @@ async fn every_rpc_but_capabilities_needs_a_credential() {
     for rpc in rpcs {
         for stranger in &strangers {
             let outcome = stranger.call_raw(&rpc, vec![Bytes::new()], 1).await;
-            if rpc.ends_with("/GetCapabilities") {
-                outcome.expect("anybody may ask what the server offers");
-            } else {
-                assert_reason(outcome, Reason::CredentialsInvalid);
+            match rpc.rsplit_once('/').map(|(_, method)| method) {
+                Some("GetCapabilities") => {
+                    outcome.expect("anybody may ask what the server offers");
+                }
+                Some(method) if OPEN.contains(&method) => {
+                    let reason = assert_refusal(&outcome.expect_err("nothing was asked for"));
+                    assert_ne!(reason, Reason::ScopeMissing, "{rpc}");
+                }
+                _ => drop(assert_reason(outcome, Reason::CredentialsInvalid)),
             }
         }
     }
@@ -61,7 +88,8 @@ async fn every_rpc_but_capabilities_needs_a_credential() {
 async fn a_credential_is_asked_for_before_the_message_is_read() {
     let server = Server::start().await;
     let broken = Bytes::from_static(&[0xff; 100]);
-    for rpc in rpcs().into_iter().filter(|rpc| !rpc.ends_with("/GetCapabilities")) {
+    let is_open = |rpc: &String| OPEN.iter().any(|method| rpc.ends_with(&format!("/{method}")));
+    for rpc in rpcs().into_iter().filter(|rpc| !is_open(rpc)) {
         let outcome =
             Client::anonymous(&server.url()).call_raw(&rpc, vec![broken.clone()], 1).await;
         assert_reason(outcome, Reason::CredentialsInvalid);
@@ -126,7 +154,7 @@ async fn health_is_told_per_service_without_a_credential() {
     let server = Server::start().await;
     let channel = Endpoint::from_shared(server.url()).unwrap().connect().await.unwrap();
     let mut health = HealthClient::new(channel);
-    let services = ["UploadService", "FileService", "EventService", "CapabilitiesService"];
+    let services = SERVICES;
     let services = services.map(|name| format!("sluice.v1.{name}"));
     for service in services.iter().map(String::as_str).chain([""]) {
         let request = HealthCheckRequest { service: service.to_owned() };
@@ -164,7 +192,7 @@ macro_rules! reflected_services {
 async fn reflection_lists_the_services_in_both_versions() {
     let server = Server::start().await;
     for listed in [reflected_services!(server, v1), reflected_services!(server, v1alpha)] {
-        for name in ["UploadService", "FileService", "EventService", "CapabilitiesService"] {
+        for name in SERVICES {
             let name = format!("sluice.v1.{name}");
             assert!(listed.contains(&name), "{name} is not among {listed:?}");
         }

@@ -1,57 +1,87 @@
-//! API keys in SQLite.
+//! Sessions and API keys behind their port.
+
+use std::time::Duration;
 
 use async_trait::async_trait;
-use rusqlite::{OptionalExtension, params};
-use sluice_domain::{AccountId, Result};
+use sluice_domain::{AccountId, ApiKeyId, Result, SessionId, Timestamp};
 
-use super::{Database, rows::Sql};
-use crate::ports::{ApiKeyHash, CredentialStore};
+use super::{
+    Database, api_keys,
+    sessions::{self, Refresh},
+};
+use crate::ports::{Actor, ApiKey, ApiKeyHash, CredentialStore, Refreshed, Session, Standing};
 
 #[async_trait]
 impl CredentialStore for Database {
-    async fn account_of_api_key(&self, hash: ApiKeyHash) -> Result<Option<AccountId>> {
-        self.read(move |connection| {
-            let account: Option<Sql<AccountId>> = connection
-                .prepare_cached("SELECT account_id FROM api_keys WHERE hash = ?")?
-                .query_row(params![hash], |row| row.get(0))
-                .optional()?;
-            Ok(account.map(|account| account.0))
-        })
-        .await
+    async fn standing(&self, account: AccountId, actor: Actor) -> Result<Standing> {
+        self.read(move |connection| sessions::standing(connection, account, actor)).await
     }
 
-    async fn set_operator_key(
+    async fn open_session(&self, session: Session) -> Result<()> {
+        self.write(move |connection| sessions::insert(connection, &session)).await
+    }
+
+    async fn refresh_session(
         &self,
-        hash: ApiKeyHash,
-        new_account: AccountId,
-    ) -> Result<AccountId> {
-        self.write(move |connection| {
-            let account: Option<Sql<AccountId>> = connection
-                .prepare_cached("SELECT value FROM settings WHERE name = 'operator'")?
-                .query_row([], |row| row.get(0))
-                .optional()?;
-            let account = match account {
-                Some(account) => account.0,
-                None => {
-                    connection.execute(
-                        "INSERT INTO accounts (id, create_time) VALUES (?, unixepoch() * 1000000)",
-                        params![Sql(new_account)],
-                    )?;
-                    connection.execute(
-                        "INSERT INTO settings (name, value) VALUES ('operator', ?)",
-                        params![Sql(new_account)],
-                    )?;
-                    new_account
-                }
-            };
-            connection
-                .execute("DELETE FROM api_keys WHERE account_id = ?", params![Sql(account)])?;
-            connection.execute(
-                "INSERT INTO api_keys (hash, account_id) VALUES (?, ?)",
-                params![hash, Sql(account)],
-            )?;
-            Ok(account)
-        })
-        .await
+        account: AccountId,
+        id: SessionId,
+        generation: u64,
+        now: Timestamp,
+        grace: Duration,
+        expire_time: Timestamp,
+    ) -> Result<Refreshed> {
+        let refresh = Refresh { generation, now, grace, expire_time };
+        self.write(move |connection| sessions::refresh(connection, account, id, &refresh)).await
+    }
+
+    async fn sessions(
+        &self,
+        account: AccountId,
+        after: Option<(Timestamp, SessionId)>,
+        now: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<Session>> {
+        self.read(move |connection| sessions::list(connection, account, after, now, limit)).await
+    }
+
+    async fn end_session(&self, account: AccountId, id: SessionId) -> Result<bool> {
+        self.write(move |connection| sessions::end(connection, account, id)).await
+    }
+
+    async fn end_other_sessions(&self, account: AccountId, keep: Option<SessionId>) -> Result<u32> {
+        self.write(move |connection| sessions::end_all(connection, account, keep)).await
+    }
+
+    async fn forget_sessions(&self, now: Timestamp, limit: u32) -> Result<u32> {
+        self.write(move |connection| sessions::forget(connection, now, limit)).await
+    }
+
+    async fn set_operator_key(&self, key: ApiKey, hash: ApiKeyHash) -> Result<()> {
+        self.write(move |connection| api_keys::set_operators(connection, &key, &hash)).await
+    }
+
+    async fn add_api_key(&self, key: ApiKey, hash: ApiKeyHash, most: u32) -> Result<()> {
+        self.write(move |connection| api_keys::add(connection, &key, &hash, most)).await
+    }
+
+    async fn api_key(&self, hash: ApiKeyHash) -> Result<Option<ApiKey>> {
+        self.read(move |connection| api_keys::find(connection, &hash)).await
+    }
+
+    async fn api_keys(
+        &self,
+        account: AccountId,
+        after: Option<(Timestamp, ApiKeyId)>,
+        limit: u32,
+    ) -> Result<Vec<ApiKey>> {
+        self.read(move |connection| api_keys::list(connection, account, after, limit)).await
+    }
+
+    async fn end_api_key(&self, account: AccountId, id: ApiKeyId) -> Result<bool> {
+        self.write(move |connection| api_keys::end(connection, account, id)).await
+    }
+
+    async fn api_key_used(&self, id: ApiKeyId, now: Timestamp) -> Result<()> {
+        self.write(move |connection| api_keys::used(connection, id, now)).await
     }
 }

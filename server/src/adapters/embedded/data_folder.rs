@@ -10,6 +10,9 @@ use std::{
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use secrecy::{ExposeSecret, SecretString};
 
+/// The file of the token with which the operator's account is registered.
+const SETUP_TOKEN: &str = "setup-token";
+
 /// Why the data folder cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum DataFolderError {
@@ -28,9 +31,9 @@ pub enum DataFolderError {
         /// What the system says.
         source: io::Error,
     },
-    /// The key file has been emptied or cut.
-    #[error("{0} holds no API key; remove it and a new key is made at the next start")]
-    BadKey(PathBuf),
+    /// The file of a secret has been emptied or cut.
+    #[error("{0} holds no secret; remove it and a new one is made at the next start")]
+    BadSecret(PathBuf),
     /// The system gives no random numbers.
     #[error("no random numbers: {0}")]
     Random(#[from] getrandom::Error),
@@ -85,7 +88,29 @@ impl DataFolder {
     /// The operator's API key; made at the first start, when the file is not
     /// there, and readable by this user only.
     pub fn api_key(&self) -> Result<SecretString, DataFolderError> {
-        let path = self.path.join("api-key");
+        self.secret("api-key", "sluice_key_").map(|(key, _)| key)
+    }
+
+    /// The token with which the operator's account is registered, and whether it
+    /// was made just now.
+    pub fn setup_token(&self) -> Result<(SecretString, bool), DataFolderError> {
+        self.secret(SETUP_TOKEN, "sluice_setup_")
+    }
+
+    /// Removes the token, which is used.
+    pub fn remove_setup_token(&self) -> Result<(), DataFolderError> {
+        let path = self.path.join(SETUP_TOKEN);
+        match fs::remove_file(&path) {
+            Err(source) if source.kind() != io::ErrorKind::NotFound => {
+                Err(DataFolderError::Io { operation: "remove", path, source })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The secret in a file of this name; made if there is none.
+    fn secret(&self, name: &str, prefix: &str) -> Result<(SecretString, bool), DataFolderError> {
+        let path = self.path.join(name);
         let failed = |operation| {
             let path = path.clone();
             move |source| DataFolderError::Io { operation, path, source }
@@ -94,16 +119,16 @@ impl DataFolder {
             Ok(mut file) => {
                 let mut text = String::new();
                 file.read_to_string(&mut text).map_err(failed("read"))?;
-                let key = text.trim();
-                if key.len() < 32 {
-                    return Err(DataFolderError::BadKey(path));
+                let secret = text.trim();
+                if secret.len() < 32 {
+                    return Err(DataFolderError::BadSecret(path));
                 }
-                Ok(key.into())
+                Ok((secret.into(), false))
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let key = new_api_key()?;
-                write_secret(&self.path, &path, key.expose_secret()).map_err(failed("write"))?;
-                Ok(key)
+                let secret = new_secret(prefix)?;
+                write_secret(&self.path, &path, secret.expose_secret()).map_err(failed("write"))?;
+                Ok((secret, true))
             }
             Err(source) => Err(failed("read")(source)),
         }
@@ -124,11 +149,11 @@ fn sync_ancestors(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// A new API key: a prefix that secret scanners can match, and 256 random bits.
-fn new_api_key() -> Result<SecretString, getrandom::Error> {
+/// A new secret: a prefix that secret scanners can match, and 256 random bits.
+fn new_secret(prefix: &str) -> Result<SecretString, getrandom::Error> {
     let mut bits = [0; 32];
     getrandom::fill(&mut bits)?;
-    Ok(format!("sluice_key_{}", URL_SAFE_NO_PAD.encode(bits)).into())
+    Ok(format!("{prefix}{}", URL_SAFE_NO_PAD.encode(bits)).into())
 }
 
 /// Writes a file whole or not at all, also when the power fails.

@@ -136,6 +136,7 @@ pub(super) fn enqueue(connection: &Connection, event: &Event, now: Timestamp) ->
 enum Payload {
     VerifyFile { owner: Uuid, file_id: Uuid },
     DeleteBlob { upload_id: Uuid },
+    DeleteAccount { account: Uuid },
 }
 
 fn encode(event: &Event) -> Result<String> {
@@ -144,6 +145,7 @@ fn encode(event: &Event) -> Result<String> {
             Payload::VerifyFile { owner: *owner.as_uuid(), file_id: *file_id.as_uuid() }
         }
         Event::DeleteBlob { upload_id } => Payload::DeleteBlob { upload_id: *upload_id.as_uuid() },
+        Event::DeleteAccount { account } => Payload::DeleteAccount { account: *account.as_uuid() },
     };
     serde_json::to_string(&payload).map_err(|_| Error::storage_io("an event cannot be encoded"))
 }
@@ -154,6 +156,9 @@ fn decode(payload: &str) -> serde_json::Result<Event> {
             owner: AccountId::from_uuid(owner),
             file_id: FileId::from_uuid(file_id),
         },
+        Payload::DeleteAccount { account } => {
+            Event::DeleteAccount { account: AccountId::from_uuid(account) }
+        }
         Payload::DeleteBlob { upload_id } => {
             Event::DeleteBlob { upload_id: UploadId::from_uuid(upload_id) }
         }

@@ -12,6 +12,7 @@ use super::{
     events::enqueue,
     parts,
     rows::{self, FILE_COLUMNS, Sql},
+    usage,
 };
 use crate::ports::{Event, FileChange, FileOrder, FilePage, FilePosition, FileQuery, FileStore};
 
@@ -87,6 +88,7 @@ impl FileStore for Database {
     async fn mark_failed(&self, owner: AccountId, id: FileId, failure: Failure) -> Result<()> {
         self.write_of(owner, move |connection| {
             let Some(mut file) = processing(connection, owner, id)? else { return Ok(()) };
+            usage::release(connection, owner, file.size)?;
             file.state = FileState::Failed;
             file.error = Some(failure);
             save(connection, &mut file)?;
@@ -205,7 +207,11 @@ fn rename(connection: &Connection, file: &mut File, name: FileName) -> Outcome<(
 }
 
 /// Removes a file's record and lets go of its bytes.
-fn remove(connection: &Connection, file: &File, now: Timestamp) -> Outcome<()> {
+pub(super) fn remove(connection: &Connection, file: &File, now: Timestamp) -> Outcome<()> {
+    // The bytes of a failed file went when it failed.
+    if file.state != FileState::Failed {
+        usage::release(connection, file.owner, file.size)?;
+    }
     changes::file_gone(connection, file, now)?;
     connection.prepare_cached("DELETE FROM files WHERE id = ?")?.execute(params![Sql(file.id)])?;
     remove_bytes(connection, file)

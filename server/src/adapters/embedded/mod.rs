@@ -2,7 +2,9 @@
 //! files.
 //! Nothing has to be installed.
 
+mod accounts;
 mod aligned;
+mod api_keys;
 mod blob_store;
 mod changes;
 mod claims;
@@ -14,13 +16,16 @@ mod events;
 mod files;
 mod part_writer;
 mod parts;
+mod purge;
 mod rows;
 mod schema;
+mod sessions;
 mod signing_keys;
 mod small_contents;
 mod space;
 mod upload_records;
 mod uploads;
+mod usage;
 mod writer;
 
 use std::io;

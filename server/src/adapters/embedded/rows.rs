@@ -8,9 +8,9 @@ use rusqlite::{
 };
 use serde::{Deserialize, Serialize};
 use sluice_domain::{
-    AccountId, Checksums, Completion, ContentType, Crc32c, Epoch, Failure, File, FileDigest,
-    FileId, FileName, FileState, Metadata, OnConflict, Part, PartNumber, PartPlan, Reason,
-    Timestamp, Upload, UploadId, UploadState,
+    AccountId, ApiKeyId, Checksums, Completion, ContentType, Crc32c, Epoch, Failure, File,
+    FileDigest, FileId, FileName, FileState, Metadata, OnConflict, Part, PartNumber, PartPlan,
+    Reason, SessionId, Timestamp, Upload, UploadId, UploadState,
 };
 use uuid::Uuid;
 
@@ -34,7 +34,7 @@ macro_rules! sql_id {
         }
     )+};
 }
-sql_id!(AccountId, UploadId, FileId);
+sql_id!(AccountId, ApiKeyId, FileId, SessionId, UploadId);
 
 impl ToSql for Sql<Timestamp> {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
@@ -92,7 +92,7 @@ impl FromSql for Sql<Failure> {
 pub(super) const UPLOAD_COLUMNS: &str = "id, file_id, owner, state, name, content_type, size, \
      max_size, part_size, persisted_bytes, epoch, declared_crc32c, declared_sha256, \
      declared_blake3, metadata, replaces, create_time, update_time, expire_time, file_size, \
-     file_crc32c, file_blake3, sequence, error";
+     file_crc32c, file_blake3, sequence, error, reserved";
 
 /// Reads an upload from a row of [`UPLOAD_COLUMNS`].
 pub(super) fn upload(row: &Row<'_>) -> rusqlite::Result<Upload> {
@@ -117,6 +117,7 @@ pub(super) fn upload(row: &Row<'_>) -> rusqlite::Result<Upload> {
         plan: PartPlan { size: row.get(6)?, part_size: row.get(8)? },
         max_size: row.get(7)?,
         persisted_bytes: row.get(9)?,
+        reserved: row.get(24)?,
         epoch: Epoch(row.get(10)?),
         declared: checksums(row, 11)?,
         metadata: row.get::<_, Sql<_>>(14)?.0,
@@ -195,7 +196,7 @@ fn parsed<T>(
     parse(row.get_ref(index)?.as_str()?).ok_or_else(|| conversion(index, Type::Text))
 }
 
-fn conversion(index: usize, kind: Type) -> rusqlite::Error {
+pub(super) fn conversion(index: usize, kind: Type) -> rusqlite::Error {
     rusqlite::Error::FromSqlConversionFailure(index, kind, "not a value of this program".into())
 }
 

@@ -8,6 +8,7 @@ use super::{
     database::Outcome,
     files,
     rows::{self, Sql, UPLOAD_COLUMNS},
+    usage,
 };
 use crate::ports::{Created, NewUpload, UploadPage, UploadQuery};
 
@@ -39,14 +40,15 @@ pub(super) fn create(connection: &Connection, new: &NewUpload) -> Outcome<Create
     if upload.on_conflict == OnConflict::Fail {
         files::check_name_free(connection, upload.owner, &upload.name)?;
     }
+    usage::open(connection, upload, new.quota)?;
     let mut statement = connection.prepare_cached(
         "INSERT INTO uploads (id, file_id, owner, state, name, content_type, size, max_size, \
          part_size, persisted_bytes, epoch, declared_crc32c, declared_sha256, declared_blake3, \
          metadata, replaces, create_time, update_time, expire_time, request_id, \
-         request_fingerprint, change) VALUES (:id, :file_id, :owner, :state, :name, :content_type, :size, \
+         request_fingerprint, reserved, change) VALUES (:id, :file_id, :owner, :state, :name, :content_type, :size, \
          :max_size, :part_size, :persisted_bytes, :epoch, :declared_crc32c, :declared_sha256, \
          :declared_blake3, :metadata, :replaces, :create_time, :update_time, :expire_time, \
-         :request_id, :request_fingerprint, :change)",
+         :request_id, :request_fingerprint, :reserved, :change)",
     )?;
     statement.execute(named_params! {
         ":id": Sql(upload.id),
@@ -70,6 +72,7 @@ pub(super) fn create(connection: &Connection, new: &NewUpload) -> Outcome<Create
         ":expire_time": Sql(upload.expire_time),
         ":request_id": new.request.as_ref().map(|request| request.id.as_str()),
         ":request_fingerprint": new.request.as_ref().map(|request| request.fingerprint),
+        ":reserved": upload.reserved,
         ":change": changes::next(connection)?,
     })?;
     Ok(Created::New)
@@ -102,7 +105,7 @@ pub(super) fn save(connection: &Connection, upload: &Upload) -> Outcome<()> {
          declared_sha256 = :declared_sha256, replaces = :replaces, \
          update_time = :update_time, expire_time = :expire_time, file_size = :file_size, \
          file_crc32c = :file_crc32c, file_blake3 = :file_blake3, sequence = :sequence, \
-         error = :error, change = :change WHERE id = :id",
+         error = :error, reserved = :reserved, change = :change WHERE id = :id",
     )?;
     let digest = upload.completion.map(|completion| completion.digest);
     statement.execute(named_params! {
@@ -121,6 +124,7 @@ pub(super) fn save(connection: &Connection, upload: &Upload) -> Outcome<()> {
         ":file_blake3": digest.map(|digest| digest.blake3),
         ":sequence": upload.completion.map(|completion| completion.sequence),
         ":error": upload.error.as_ref().map(Sql),
+        ":reserved": upload.reserved,
         ":change": changes::next(connection)?,
     })?;
     Ok(())
@@ -140,6 +144,14 @@ pub(super) fn save_progress(connection: &Connection, upload: &Upload) -> Outcome
         changes::next(connection)?,
         Sql(upload.id),
     ])?;
+    Ok(())
+}
+
+/// Writes back what an upload has reserved.
+pub(super) fn save_reserved(connection: &Connection, upload: &Upload) -> Outcome<()> {
+    let mut statement =
+        connection.prepare_cached("UPDATE uploads SET reserved = ? WHERE id = ?")?;
+    statement.execute(params![upload.reserved, Sql(upload.id)])?;
     Ok(())
 }
 

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use rusqlite::{Connection, params};
 use sluice_domain::{
     AccountId, Completion, Epoch, Error, Failure, File, FileId, FileState, OnConflict, Part,
-    PartNumber, RangeSet, Result, Timestamp, Transition, Upload, UploadId, UploadState,
+    PartNumber, Quota, RangeSet, Result, Timestamp, Transition, Upload, UploadId, UploadState,
 };
 
 use super::{
@@ -15,7 +15,8 @@ use super::{
     events::enqueue,
     files, parts,
     rows::Sql,
-    upload_records::{create, find, get, list, owners_and_ids, save, save_progress},
+    upload_records::{create, find, get, list, owners_and_ids, save, save_progress, save_reserved},
+    usage,
 };
 use crate::ports::{
     Created, Event, Freeze, NewUpload, UploadPage, UploadQuery, UploadStore, Written,
@@ -118,6 +119,26 @@ impl UploadStore for Database {
         .await
     }
 
+    async fn reserve(
+        &self,
+        owner: AccountId,
+        id: UploadId,
+        end: u64,
+        default: Quota,
+    ) -> Result<()> {
+        self.write(move |connection| {
+            let mut upload = get(connection, owner, id)?;
+            upload.check_active()?;
+            // Once the size is known, that is what it holds.
+            if upload.plan.size.is_none() {
+                usage::lease(connection, &mut upload, end, default)?;
+                save_reserved(connection, &upload)?;
+            }
+            Ok(())
+        })
+        .await
+    }
+
     async fn fix_size(
         &self,
         owner: AccountId,
@@ -134,6 +155,7 @@ impl UploadStore for Database {
             upload.check_final_size(size, persisted_end)?;
             if upload.plan.size.is_none() {
                 upload.plan.size = Some(size);
+                usage::shrink(connection, &mut upload, size)?;
                 upload.update_time = now;
                 save(connection, &upload)?;
             }
@@ -165,6 +187,7 @@ impl UploadStore for Database {
             upload.declared.sha256 = upload.declared.sha256.or(freeze.sha256);
             upload.state = state;
             upload.plan.size = Some(size);
+            usage::shrink(connection, &mut upload, size)?;
             upload.update_time = now;
             let sequence = next_sequence(connection)?;
             upload.completion = Some(Completion { digest: freeze.digest, sequence });
@@ -182,6 +205,8 @@ impl UploadStore for Database {
             }
             upload.state = upload.state.after(Transition::Publish)?;
             upload.update_time = now;
+            let size = upload.completion.map_or(0, |completion| completion.digest.size);
+            usage::close(connection, &mut upload, size)?;
             save(connection, &upload)?;
             publish(connection, upload, now)
         })
@@ -291,6 +316,7 @@ fn end(
     upload.state = upload.state.after(transition)?;
     upload.update_time = now;
     upload.persisted_bytes = 0;
+    usage::close(connection, upload, 0)?;
     save(connection, upload)?;
     parts::remove_all(connection, upload.id)?;
     enqueue(connection, &Event::DeleteBlob { upload_id: upload.id }, now)

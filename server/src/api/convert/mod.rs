@@ -2,6 +2,7 @@
 //!
 //! Parsing happens here, once: what comes out is valid by its type.
 
+pub(super) mod account;
 pub(super) mod event;
 pub(super) mod file;
 pub(super) mod signing;

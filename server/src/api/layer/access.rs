@@ -1,38 +1,60 @@
-//! Nobody gets further without a credential.
+//! Nobody gets further without the credential that a call needs, and nobody
+//! goes on for long after having lost it.
 
 use axum::{
+    body::Body,
     extract::{Request, State},
     middleware::Next,
     response::Response,
 };
 use http::{HeaderMap, header::AUTHORIZATION};
+use sluice_domain::{Error, Result};
 
+use super::{
+    admission::STREAMS,
+    rules::{Rule, not_offered},
+};
 use crate::{
-    api::status::status,
-    service::{Context, access},
+    api::status::{status, trailers},
+    edge::body::EndedBody,
+    service::{Caller, Context, identity::access},
 };
 
-/// What needs no credential: finding out what the server offers, and whether it
-/// is well.
-const OPEN: [&str; 4] = [
-    "/sluice.v1.CapabilitiesService/GetCapabilities",
-    "/grpc.health.v1.Health/",
-    "/grpc.reflection.v1.ServerReflection/",
-    "/grpc.reflection.v1alpha.ServerReflection/",
-];
-
-/// Finds out who calls, for the handlers, or refuses.
+/// Finds out who calls, for the handlers, or refuses. A stream whose caller
+/// loses the right to it is ended.
 pub async fn check(State(context): State<Context>, mut request: Request, next: Next) -> Response {
-    if OPEN.iter().any(|open| request.uri().path().starts_with(open)) {
+    // Not the request itself: its body cannot be shared between threads.
+    let (path, token) = (request.uri().path(), bearer_token(request.headers()));
+    let caller = match admitted(&context, path, token).await {
+        Ok(Some(caller)) => caller,
+        Ok(None) => return next.run(request).await,
+        Err(error) => return status(error).into_http(),
+    };
+    request.extensions_mut().insert(caller);
+    if !STREAMS.contains(&request.uri().path()) {
         return next.run(request).await;
     }
-    match access::authenticate(&context, bearer_token(request.headers())).await {
-        Ok(caller) => {
-            request.extensions_mut().insert(caller);
-            next.run(request).await
+    let mut revoked = Box::pin(access::revoked(context, caller));
+    tokio::select! {
+        biased;
+        response = next.run(request) => {
+            response.map(|body| Body::new(EndedBody::new(body, revoked, trailers)))
         }
-        Err(error) => status(error).into_http(),
+        // What is persisted stays, as with a connection that is cut.
+        error = &mut revoked => status(error).into_http(),
     }
+}
+
+/// The caller, where the call needs one.
+async fn admitted(context: &Context, path: &str, token: Option<&str>) -> Result<Option<Caller>> {
+    let rule = Rule::of(path).ok_or_else(|| -> Error { not_offered(path) })?;
+    if rule == Rule::Open {
+        return Ok(None);
+    }
+    let caller = access::authenticate(context, token).await?;
+    context.rates.of_caller(caller)?;
+    rule.check(caller)?;
+    Ok(Some(caller))
 }
 
 fn bearer_token(headers: &HeaderMap) -> Option<&str> {

@@ -18,7 +18,7 @@ use super::is_grpc;
 use crate::{api::status::status, edge::body::HeldBody, service::shutting_down};
 
 /// RPCs that last as long as their callers like.
-const STREAMS: [&str; 4] = [
+pub(super) const STREAMS: [&str; 4] = [
     "/sluice.v1.UploadService/WriteUpload",
     "/sluice.v1.UploadService/BidiWriteUpload",
     "/sluice.v1.FileService/ReadFile",

@@ -8,8 +8,10 @@ pub mod drain;
 pub mod grpc_only;
 pub mod log;
 pub mod metrics;
+pub mod origin;
 pub mod pace;
 pub mod plain_status;
+pub mod rules;
 pub mod whole_messages;
 
 use http::{HeaderMap, header::CONTENT_TYPE};

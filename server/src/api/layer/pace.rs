@@ -8,13 +8,12 @@ use axum::{
     middleware::Next,
     response::Response,
 };
-use http::HeaderMap;
 use sluice_domain::Error;
 use tonic::Status;
 
 use super::is_grpc;
 use crate::{
-    api::status::status,
+    api::status::{status, trailers},
     edge::body::{GuardedBody, MessageMemory, Pace, PacedBody},
     tasks::Tasks,
 };
@@ -47,10 +46,4 @@ pub async fn guard(State(limits): State<Limits>, request: Request, next: Next) -
     let last_words = if is_grpc { trailers } else { |_: &Error| None };
     response
         .map(|body| Body::new(PacedBody::new(body, limits.pace, limits.tasks.clone(), last_words)))
-}
-
-fn trailers(error: &Error) -> Option<HeaderMap> {
-    let mut trailers = HeaderMap::new();
-    status(error.clone()).add_header(&mut trailers).ok()?;
-    Some(trailers)
 }

@@ -1,6 +1,7 @@
 //! Bodies of requests and responses that keep to the limits.
 
 mod drained;
+mod ended;
 mod guarded;
 mod held;
 mod memory;
@@ -9,6 +10,7 @@ mod paced;
 mod rate;
 
 pub use drained::{DrainLimit, DrainedBody};
+pub use ended::EndedBody;
 pub use guarded::{Cut, GuardedBody, cut_reason};
 pub use held::HeldBody;
 pub use memory::MessageMemory;

@@ -40,7 +40,9 @@ async fn enqueue(uploads: &dyn UploadStore, count: u32) -> HashSet<UploadId> {
 fn about(deliveries: &[Delivery]) -> HashSet<UploadId> {
     let about = |delivery: &Delivery| match delivery.event {
         Event::DeleteBlob { upload_id } => upload_id,
-        Event::VerifyFile { .. } => panic!("nobody asked for {delivery:?}"),
+        Event::DeleteAccount { .. } | Event::VerifyFile { .. } => {
+            panic!("nobody asked for {delivery:?}")
+        }
     };
     deliveries.iter().map(about).collect()
 }

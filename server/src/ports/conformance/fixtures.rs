@@ -4,8 +4,8 @@ use std::{fmt::Debug, time::Duration};
 
 use sluice_domain::{
     AccountId, Checksums, ContentType, Crc32c, Epoch, File, FileDigest, FileId, FileName, Metadata,
-    OnConflict, Part, PartHasher, PartNumber, PartPlan, Reason, Result, Sha256, Timestamp, Upload,
-    UploadId, UploadState,
+    OnConflict, Part, PartHasher, PartNumber, PartPlan, Quota, Reason, Result, Sha256, Timestamp,
+    Upload, UploadId, UploadState,
 };
 use uuid::Uuid;
 
@@ -61,13 +61,14 @@ pub(super) fn new_upload(owner: AccountId, file: &str, size: Option<u64>) -> Upl
         create_time: NOW,
         update_time: NOW,
         expire_time: NOW.plus(TTL),
+        reserved: size.unwrap_or(0),
         completion: None,
         error: None,
     }
 }
 
 pub(super) async fn create(store: &dyn UploadStore, upload: Upload) -> Upload {
-    let new = NewUpload { upload: upload.clone(), request: None };
+    let new = NewUpload { upload: upload.clone(), request: None, quota: Quota::default() };
     store.create_upload(new).await.expect("the upload is created");
     upload
 }

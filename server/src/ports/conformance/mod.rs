@@ -5,11 +5,13 @@
 //! after the other. Those of the queue need it for themselves, because they
 //! take whatever comes.
 
+pub mod account_store;
 pub mod blob_store;
 pub mod change_feed;
 pub mod credential_store;
 pub mod event_queue;
 pub mod file_store;
+pub mod quotas;
 pub mod signing_key_store;
 pub mod upload_store;
 

@@ -22,7 +22,7 @@ pub async fn put(
     grant: PartGrant,
     body: impl Stream<Item = Result<Bytes>> + Unpin + Send,
 ) -> Result<()> {
-    let put = Put { context, caller: Caller { owner: grant.owner }, grant };
+    let put = Put { context, caller: Caller::of_link(grant.owner), grant };
     // The state is large; it lives on the heap, not in every caller.
     let outcome = Box::pin(put.run(body)).await;
     match outcome {

@@ -15,7 +15,7 @@ use std::collections::HashSet;
 use bytes::Bytes;
 use futures::Stream;
 use sluice_domain::{
-    Checksums, Crc32c, Epoch, Error, File, Result, UploadId, UploadState, WriteCursor,
+    Checksums, Crc32c, Epoch, Error, File, Result, Scope, UploadId, UploadState, WriteCursor,
 };
 
 use super::{
@@ -110,12 +110,15 @@ pub async fn write(
 ) -> Result<Wrote, Refused> {
     let (upload, epoch, mode) = match target {
         Target::Existing { id, epoch } => {
+            caller.check_upload(id)?;
+            caller.writer(Some(epoch))?;
             let upload = context.uploads.upload(caller.owner, id).await?;
             upload.check_active()?;
             upload.check_epoch(epoch)?;
             (upload, epoch, Mode::Writing)
         }
         Target::Create(request) => {
+            caller.check_scope(Scope::UploadsWrite)?;
             let created = uploads::create(context, caller, request).await;
             let upload = created.map_err(|error| error.within("create_upload"))?.upload;
             let (id, part_size) = (upload.id, Some(upload.plan.part_size));

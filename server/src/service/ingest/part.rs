@@ -19,6 +19,8 @@ pub(super) struct PartInProgress {
     start: u64,
     hasher: PartHasher,
     sink: Sink,
+    /// What the upload has of its owner's quota, while its size is not known.
+    reserved: Option<u64>,
 }
 
 /// Where the bytes go.
@@ -53,7 +55,10 @@ impl PartInProgress {
                 Sink::Store(writer)
             }
         };
-        Ok(Self::new(number, written.upload.plan, sink))
+        let mut part = Self::new(number, written.upload.plan, sink);
+        let unknown = written.upload.plan.size.is_none();
+        part.reserved = unknown.then_some(written.upload.reserved);
+        Ok(part)
     }
 
     /// Begins to compare a part with its record.
@@ -63,7 +68,7 @@ impl PartInProgress {
 
     fn new(number: PartNumber, plan: PartPlan, sink: Sink) -> Self {
         let start = plan.start(number);
-        Self { number, start, hasher: PartHasher::new(number, start), sink }
+        Self { number, start, hasher: PartHasher::new(number, start), sink, reserved: None }
     }
 
     /// Checks a frame and takes its checksums.
@@ -119,7 +124,7 @@ impl PartInProgress {
         id: UploadId,
         epoch: Epoch,
     ) -> Result<ByteRange> {
-        let start = self.start;
+        let (start, reserved) = (self.start, self.reserved);
         let part = self.hasher.finish();
         let range = ByteRange { start, end: start + part.size };
         let mut writer = match self.sink {
@@ -135,6 +140,10 @@ impl PartInProgress {
                 writer.persist().await?;
                 let (now, ttl) = (context.clock.now(), context.limits.upload_ttl);
                 let size = part.size;
+                if reserved.is_some_and(|reserved| range.end > reserved) {
+                    let quota = context.identity.policy.quota;
+                    context.uploads.reserve(caller.owner, id, range.end, quota).await?;
+                }
                 context.uploads.commit_part(caller.owner, id, epoch, part, now, ttl).await?;
                 metrics::part_persisted(size);
                 Ok(())

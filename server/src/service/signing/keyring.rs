@@ -9,44 +9,48 @@ use secrecy::SecretBox;
 use sluice_domain::{Error, Result, Timestamp};
 use tokio::sync::Mutex;
 
-use super::MAX_TTL;
-use crate::ports::{Clock, SigningKey, SigningKeyId, SigningKeyStore};
+use crate::ports::{Clock, KeyPurpose, SigningKey, SigningKeyId, SigningKeyStore};
 
 /// How much longer than needed a key is kept: the clocks of several processes
 /// may differ, and a link may be good for the rest of its last second.
 const MARGIN: Duration = Duration::from_secs(60 * 60);
 
 /// The keys of the store, kept in memory, and the newest replaced in time.
-pub(super) struct Keyring {
+pub(crate) struct Keyring {
     store: Arc<dyn SigningKeyStore>,
     clock: Arc<dyn Clock>,
+    purpose: KeyPurpose,
     /// How long a key signs.
     rotation: Duration,
+    /// The longest life of what a key signs.
+    longest: Duration,
     known: RwLock<Arc<[SigningKey]>>,
     /// How many times the keys were read; the lock is held while they are.
     reads: Mutex<u64>,
 }
 
 impl Keyring {
-    pub(super) fn new(
+    pub(crate) fn new(
         store: Arc<dyn SigningKeyStore>,
         clock: Arc<dyn Clock>,
+        purpose: KeyPurpose,
         rotation: Duration,
+        longest: Duration,
     ) -> Self {
         let known = RwLock::new(Arc::from([]));
-        Self { store, clock, rotation, known, reads: Mutex::new(0) }
+        Self { store, clock, purpose, rotation, longest, known, reads: Mutex::new(0) }
     }
 
     /// The key to sign with now.
-    pub(super) async fn current(&self) -> Result<SigningKey> {
+    pub(crate) async fn current(&self) -> Result<SigningKey> {
         let now = self.clock.now();
         let due = now.minus(self.rotation);
         if let Some(newest) = self.known().first().filter(|key| key.create_time > due) {
             return Ok(newest.clone());
         }
         let new = new_key(now)?;
-        let superseded = now.minus(MAX_TTL + MARGIN);
-        let keys = self.store.rotate_signing_key(new, due, superseded).await?;
+        let superseded = now.minus(self.longest + MARGIN);
+        let keys = self.store.rotate_signing_key(self.purpose, new, due, superseded).await?;
         self.know(keys);
         let newest = self.known().first().cloned();
         newest.ok_or_else(|| Error::storage_io("there is no key to sign with"))
@@ -55,7 +59,7 @@ impl Keyring {
     /// The key with this id, if there is one. Another process may have made it,
     /// so the store is asked before the answer is no. Whoever invents ids makes
     /// one look-up at a time.
-    pub(super) async fn find(&self, id: SigningKeyId) -> Result<Option<SigningKey>> {
+    pub(crate) async fn find(&self, id: SigningKeyId) -> Result<Option<SigningKey>> {
         let found = || self.known().iter().find(|key| key.id == id).cloned();
         if let Some(key) = found() {
             return Ok(Some(key));
@@ -65,9 +69,14 @@ impl Keyring {
         // A read that began after this call knows as much as one of its own.
         if *reads == before {
             *reads += 1;
-            self.know(self.store.signing_keys().await?);
+            self.know(self.store.signing_keys(self.purpose).await?);
         }
         Ok(found())
+    }
+
+    /// All keys that are known, the newest first.
+    pub(crate) fn all(&self) -> Arc<[SigningKey]> {
+        self.known()
     }
 
     fn known(&self) -> Arc<[SigningKey]> {

@@ -39,6 +39,16 @@ pub enum Grant {
     Part(PartGrant),
 }
 
+impl Grant {
+    /// The account that has signed.
+    pub fn owner(&self) -> AccountId {
+        match self {
+            Self::Download(grant) => grant.owner,
+            Self::Part(grant) => grant.owner,
+        }
+    }
+}
+
 /// The right to download a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DownloadGrant {

@@ -1,7 +1,7 @@
 //! Signed URLs: who has one may do what it says until it expires, without any
 //! other credential.
 
-mod keyring;
+pub(crate) mod keyring;
 pub mod link;
 
 use std::{sync::Arc, time::Duration};
@@ -16,7 +16,7 @@ use self::{
     keyring::Keyring,
     link::{Grant, Link, SignedLink},
 };
-use crate::ports::{Clock, SigningKey, SigningKeyStore};
+use crate::ports::{Clock, KeyPurpose, SigningKey, SigningKeyStore};
 
 /// Longest life of a signed URL.
 pub const MAX_TTL: Duration = Duration::from_secs(7 * 24 * 60 * 60);
@@ -39,7 +39,7 @@ impl Signing {
         public_url: &str,
     ) -> Self {
         Self {
-            keyring: Keyring::new(store, Arc::clone(&clock), rotation),
+            keyring: Keyring::new(store, Arc::clone(&clock), KeyPurpose::Url, rotation, MAX_TTL),
             clock,
             public_url: public_url.trim_end_matches('/').to_owned(),
         }

@@ -155,6 +155,7 @@ mod tests {
             create_time: Timestamp::from_micros(0),
             update_time: Timestamp::from_micros(0),
             expire_time: Timestamp::from_micros(0),
+            reserved: 0,
             completion: None,
             error: None,
         }

@@ -1,7 +1,7 @@
 //! Opening uploads.
 
 use futures::future::join_all;
-use sluice_domain::{OnConflict, Reason, RequestId, Upload};
+use sluice_domain::{OnConflict, Quota, Reason, RequestId, Upload};
 
 use crate::ports::{
     Created, NewUpload, RequestKey, UploadStore,
@@ -14,7 +14,7 @@ use crate::ports::{
 fn asked(upload: Upload, id: &str, fingerprint: u8) -> NewUpload {
     let id = RequestId::parse(id, "request_id").expect("a request id").expect("not empty");
     let request = Some(RequestKey { id, fingerprint: [fingerprint; 32] });
-    NewUpload { upload, request }
+    NewUpload { upload, request, quota: Quota::default() }
 }
 
 /// What was created is read back as it was, at once.
@@ -70,7 +70,7 @@ pub async fn a_taken_name_is_refused_at_creation(store: &dyn UploadStore) {
     frozen(store, owner, "coming", 1).await;
     for name in ["file", "coming"] {
         let upload = new_upload(owner, name, None);
-        let new = NewUpload { upload: upload.clone(), request: None };
+        let new = NewUpload { upload: upload.clone(), request: None, quota: Quota::default() };
         assert_refused(store.create_upload(new).await, Reason::FileExists);
         create(store, Upload { on_conflict: OnConflict::Replace, ..upload }).await;
         create(store, new_upload(new_owner(), name, None)).await;
