@@ -81,7 +81,8 @@ impl From<Reason> for Exit {
             Reason::UploadNotFound
             | Reason::FileNotFound
             | Reason::SessionNotFound
-            | Reason::ApiKeyNotFound => Self::NotFound,
+            | Reason::ApiKeyNotFound
+            | Reason::AccountNotFound => Self::NotFound,
             Reason::QuotaExceeded | Reason::StorageFull => Self::Full,
             Reason::CredentialsInvalid
             | Reason::TokenExpired
@@ -114,6 +115,7 @@ impl From<Reason> for Exit {
             | Reason::UploadExpired
             | Reason::RequestIdReused
             | Reason::FileExists
+            | Reason::AccountExists
             | Reason::FileTooLarge
             | Reason::ContentTypeNotAllowed
             | Reason::FileNotReady

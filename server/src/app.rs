@@ -157,7 +157,7 @@ async fn offer_registration(
         let _ = writeln!(
             output,
             "Nobody has registered yet. The operator's account is whoever uses this token first:\n\
-             \n  {}\n\nProgrammes on this machine need none: they use the API key in the data folder.",
+             \n  {}\n\nPrograms on this machine need none: they use the API key in the data folder.",
             token.expose_secret()
         );
     }

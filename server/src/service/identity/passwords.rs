@@ -4,11 +4,15 @@
 //! One check takes tens of milliseconds of a core, so a few run at a time and a
 //! few more wait; who comes then is asked to come back.
 
-use std::{sync::Arc, thread, time::Duration};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    thread,
+    time::Duration,
+};
 
 use argon2::{
-    Algorithm, Argon2, Params, PasswordHasher, PasswordVerifier, Version,
-    password_hash::{PasswordHash as Parsed, SaltString},
+    Algorithm, Argon2, Block, Params, Version,
+    password_hash::{Output, ParamsString, PasswordHash as Parsed, Salt, SaltString},
 };
 use secrecy::{ExposeSecret, SecretString};
 use sluice_domain::{Error, Reason, Result};
@@ -36,8 +40,14 @@ const NOBODY: &str = "$argon2id$v=19$m=19456,t=2,p=1$bm8gc3VjaCBhY2NvdW50IQ\
 pub struct Passwords {
     running: Arc<Semaphore>,
     waiting: Arc<Semaphore>,
+    memory: Arc<Memory>,
     tasks: Tasks,
 }
+
+/// What hashing works in. It is used again and again: the allocator would keep
+/// as much for every thread that has ever hashed.
+#[derive(Default)]
+struct Memory(Mutex<Vec<Vec<Block>>>);
 
 impl Passwords {
     /// Uses at most all cores but one.
@@ -47,20 +57,26 @@ impl Passwords {
         Self {
             running: Arc::new(Semaphore::new(permits)),
             waiting: Arc::new(Semaphore::new(permits * WAITING)),
+            memory: Arc::default(),
             tasks,
         }
     }
 
     /// The hash of a new password, in PHC string format.
     pub async fn hash(&self, password: SecretString) -> Result<PasswordHash> {
-        self.run(move || {
+        self.run(move |memory| {
             let mut salt = [0; 16];
             getrandom::fill(&mut salt)
                 .map_err(|_| Error::storage_io("the system gives no randomness"))?;
             let salt = SaltString::encode_b64(&salt).map_err(|_| broken())?;
-            let hash = argon2()?
-                .hash_password(password.expose_secret().as_bytes(), &salt)
-                .map_err(|_| broken())?;
+            let params = Params::new(MEMORY_KIB, PASSES, LANES, None).map_err(|_| broken())?;
+            let hash = Parsed {
+                algorithm: Algorithm::Argon2id.ident(),
+                version: Some(Version::V0x13.into()),
+                params: ParamsString::try_from(&params).map_err(|_| broken())?,
+                salt: Some(salt.as_salt()),
+                hash: Some(memory.hash(&password, salt.as_salt(), params)?),
+            };
             Ok(PasswordHash(hash.to_string()))
         })
         .await
@@ -68,18 +84,22 @@ impl Passwords {
 
     /// Whether a password is the one of the hash. Takes as long if there is none.
     pub async fn verify(&self, password: SecretString, hash: Option<PasswordHash>) -> Result<bool> {
-        self.run(move || {
+        self.run(move |memory| {
             let text = hash.as_ref().map_or(NOBODY, |hash| &hash.0);
             let parsed = Parsed::new(text).map_err(|_| broken())?;
-            let same = argon2()?.verify_password(password.expose_secret().as_bytes(), &parsed);
-            Ok(same.is_ok() && hash.is_some())
+            let params = Params::try_from(&parsed).map_err(|_| broken())?;
+            let (Some(salt), Some(expected)) = (parsed.salt, parsed.hash) else {
+                return Err(broken());
+            };
+            // Takes the same time, wherever the first difference is.
+            Ok(memory.hash(&password, salt, params)? == expected && hash.is_some())
         })
         .await
     }
 
     async fn run<T: Send + 'static>(
         &self,
-        work: impl FnOnce() -> Result<T> + Send + 'static,
+        work: impl FnOnce(&Memory) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         let Ok(_place) = Arc::clone(&self.waiting).try_acquire_owned() else {
             let message = "too many are signing in at this moment; try again soon";
@@ -87,9 +107,10 @@ impl Passwords {
         };
         let turn = Arc::clone(&self.running).acquire_owned().await;
         let turn = turn.map_err(|_| broken())?;
+        let memory = Arc::clone(&self.memory);
         self.tasks
             .blocking(move || {
-                let outcome = work();
+                let outcome = work(&memory);
                 // It lasts as long as the work, also if nobody waits any more.
                 drop(turn);
                 outcome
@@ -123,9 +144,24 @@ pub fn check_length(password: &SecretString, field: &str) -> Result<()> {
     Err(Error::invalid_field(field, format!("must have at most {most} characters")))
 }
 
-fn argon2() -> Result<Argon2<'static>> {
-    let params = Params::new(MEMORY_KIB, PASSES, LANES, None).map_err(|_| broken())?;
-    Ok(Argon2::new(Algorithm::Argon2id, Version::V0x13, params))
+impl Memory {
+    fn hash(&self, password: &SecretString, salt: Salt<'_>, params: Params) -> Result<Output> {
+        let mut buffer = [0; Salt::MAX_LENGTH];
+        let salt = salt.decode_b64(&mut buffer).map_err(|_| broken())?;
+        let mut blocks = self.idle().pop().unwrap_or_default();
+        blocks.resize(params.block_count(), Block::default());
+        let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
+        let output = Output::init_with(Params::DEFAULT_OUTPUT_LEN, |output| {
+            let password = password.expose_secret().as_bytes();
+            Ok(argon2.hash_password_into_with_memory(password, salt, output, &mut blocks)?)
+        });
+        self.idle().push(blocks);
+        output.map_err(|_| broken())
+    }
+
+    fn idle(&self) -> std::sync::MutexGuard<'_, Vec<Vec<Block>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 fn broken() -> Error {

@@ -61,7 +61,8 @@ async fn three_kills_do_not_keep_a_deletion_from_its_end() {
     });
     stream::iter(files).buffer_unordered(16).for_each(async |_| {}).await;
     for n in 0..20 {
-        let upload = ada.client.create(in_small_parts(&format!("open {n}"), 2 * MIB)).await.unwrap();
+        let upload =
+            ada.client.create(in_small_parts(&format!("open {n}"), 2 * MIB)).await.unwrap();
         let frames = Frames::to(&upload).range(&Content::new(n, 2 * MIB), 0..MIB);
         ada.client.write(frames).await.unwrap();
     }

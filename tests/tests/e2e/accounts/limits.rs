@@ -100,7 +100,9 @@ async fn a_flood_of_log_ins_hurts_nobody_else() {
             other => panic!("{other:?}"),
         }
     }
-    println!("p99 {alone:?} alone, {beside:?} beside the flood; {refused} sent away; {grown} bytes");
+    println!(
+        "p99 {alone:?} alone, {beside:?} beside the flood; {refused} sent away; {grown} bytes"
+    );
     assert!(refused > 0, "everything could be checked: this is no flood");
     assert!(beside.saturating_sub(alone) <= Duration::from_millis(20), "{beside:?}, was {alone:?}");
     assert!(grown < 200 * MIB, "{grown} bytes more");

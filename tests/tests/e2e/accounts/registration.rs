@@ -75,14 +75,11 @@ async fn what_is_no_address_or_no_good_password_is_refused() {
         assert_eq!(invalid_field(auth.register(request(email, "")).await), "email", "{email:?}");
     }
     for password in ["", "short", "password", "Password1", &"x".repeat(1025)] {
-        let request = RegisterRequest {
-            password: password.into(),
-            ..request("ada@example.com", "")
-        };
+        let request =
+            RegisterRequest { password: password.into(), ..request("ada@example.com", "") };
         assert_eq!(invalid_field(auth.register(request).await), "password", "{password:?}");
     }
-    let name =
-        RegisterRequest { display_name: "x".repeat(129), ..request("ada@example.com", "") };
+    let name = RegisterRequest { display_name: "x".repeat(129), ..request("ada@example.com", "") };
     assert_eq!(invalid_field(auth.register(name).await), "display_name");
     auth.register(request("Ada@Example.com", "")).await.unwrap();
     let taken = auth.register(request("ada@example.COM", "")).await;

@@ -47,10 +47,8 @@ async fn no_secret_is_logged_at_any_level() {
     assert_reason(auth.logout(request).await, Reason::CredentialsInvalid);
     let request = IntrospectTokenRequest { token: token.clone() };
     ada.client.auth.clone().introspect_token(request).await.unwrap();
-    let request = ChangePasswordRequest {
-        current_password: current.clone(),
-        new_password: new.clone(),
-    };
+    let request =
+        ChangePasswordRequest { current_password: current.clone(), new_password: new.clone() };
     let mut accounts = ada.client.accounts.clone();
     assert_reason(accounts.change_password(request).await, Reason::CredentialsInvalid);
     let request = DeleteAccountRequest { password: delete.clone() };

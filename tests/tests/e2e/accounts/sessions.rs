@@ -72,10 +72,7 @@ async fn a_reuse_after_the_grace_ends_the_session_at_once() {
     let next = refresh(&server, &ada.tokens.refresh_token).await.unwrap();
     refresh(&server, &ada.tokens.refresh_token).await.expect("the answer may have been lost");
     tokio::time::sleep(std::time::Duration::from_secs(16)).await;
-    assert_reason(
-        refresh(&server, &ada.tokens.refresh_token).await,
-        Reason::TokenRevoked,
-    );
+    assert_reason(refresh(&server, &ada.tokens.refresh_token).await, Reason::TokenRevoked);
     assert_reason(refresh(&server, &next.refresh_token).await, Reason::TokenRevoked);
     assert!(!is_good(&server, &next.access_token).await, "this process knows at once");
 }

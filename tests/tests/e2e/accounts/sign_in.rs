@@ -94,10 +94,8 @@ async fn strangers_are_slowed_down_and_do_not_lock_out_a_known_device() {
 
     // A device of one account is a stranger to another.
     let bob = server.person("bob").await;
-    let of_bob = LoginRequest {
-        device_token: bob.device_token,
-        ..login_request(&ada.email, PASSWORD)
-    };
+    let of_bob =
+        LoginRequest { device_token: bob.device_token, ..login_request(&ada.email, PASSWORD) };
     assert_reason(auth.login(of_bob).await, Reason::RateLimited);
 }
 

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use sluice_domain::Reason;
 use sluice_proto::v1::{
-    GetAccountRequest, ReinstateAccountRequest, RevokeSessionRequest, Scope, SuspendAccountRequest, revoke_session_request::Target,
+    GetAccountRequest, ReinstateAccountRequest, RevokeSessionRequest, Scope, SuspendAccountRequest,
+    revoke_session_request::Target,
 };
 use sluice_tests::{
     Client, Content, Frames, MIB, PASSWORD, Person, Server, assert_reason, eventually, http_get,
@@ -26,7 +27,7 @@ async fn a_suspended_account_can_do_nothing_until_it_is_reinstated() {
     let ada = server.person("ada").await;
     let (key, _) = ada.key(&[Scope::FilesRead]).await;
     let file = ada.client.put("a", &Content::new(1, MIB)).await.unwrap();
-    let link = ada.link(&file.id).await;
+    let link = ada.client.link(&file.id).await;
     assert_eq!(http_get(&link, &[]).await.status, 200);
     suspend(&server, &ada).await;
 

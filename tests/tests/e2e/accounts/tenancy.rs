@@ -24,10 +24,8 @@ fn scopes_of(rpc: &str) -> &'static [Scope] {
         AccountRead, AccountWrite, Admin, FilesRead, FilesWrite, UploadsRead, UploadsWrite,
     };
     match rpc {
-        "CreateUpload" | "ResumeUpload" | "WriteUpload" | "BidiWriteUpload"
-        | "SignUploadParts" | "ConfirmUploadParts" | "CompleteUpload" | "CancelUpload" => {
-            &[UploadsWrite]
-        }
+        "CreateUpload" | "ResumeUpload" | "WriteUpload" | "BidiWriteUpload" | "SignUploadParts"
+        | "ConfirmUploadParts" | "CompleteUpload" | "CancelUpload" => &[UploadsWrite],
         "GetUpload" | "ListUploads" | "ListUploadParts" => &[UploadsRead],
         "GetFile" | "ListFiles" | "ReadFile" | "SignDownloadUrl" => &[FilesRead],
         "UpdateFile" | "DeleteFile" => &[FilesWrite],
@@ -35,8 +33,8 @@ fn scopes_of(rpc: &str) -> &'static [Scope] {
         "GetAccount" | "ListSessions" | "ListApiKeys" | "GetUsage" | "IntrospectToken" => {
             &[AccountRead]
         }
-        "UpdateAccount" | "ChangePassword" | "DeleteAccount" | "RevokeSession"
-        | "CreateApiKey" | "RevokeApiKey" => &[AccountWrite],
+        "UpdateAccount" | "ChangePassword" | "DeleteAccount" | "RevokeSession" | "CreateApiKey"
+        | "RevokeApiKey" => &[AccountWrite],
         "ListAccounts" | "SuspendAccount" | "ReinstateAccount" | "SetQuota"
         | "CreateInvitation" => &[Admin],
         other => panic!("{other} has no rule in this test"),
@@ -168,7 +166,8 @@ fn with_id(method: &MethodDescriptor, id: &str) -> Option<DynamicMessage> {
             let value = if field.is_list() { Value::List(vec![value]) } else { value };
             message.set_field(&field, value);
             placed = true;
-        } else if name == "file" && id.starts_with("file_")
+        } else if name == "file"
+            && id.starts_with("file_")
             && let Kind::Message(file) = field.kind()
         {
             let mut inner = DynamicMessage::new(file);

@@ -86,9 +86,8 @@ async fn only_what_the_server_has_signed_and_says_so_is_a_token() {
         let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, &public), text.as_bytes());
         format!("{text}.{}", URL_SAFE_NO_PAD.encode(tag))
     };
-    let unsigned = |alg: &str| {
-        format!("{}.", signed_part(&with(&header, "alg", json!(alg)), &claims))
-    };
+    let unsigned =
+        |alg: &str| format!("{}.", signed_part(&with(&header, "alg", json!(alg)), &claims));
     let stranger = Key { id: key.id.clone(), pair: Ed25519KeyPair::generate().unwrap() };
     let own = json!({ "kty": "OKP", "crv": "Ed25519",
         "x": URL_SAFE_NO_PAD.encode(stranger.pair.public_key().as_ref()) });
@@ -102,14 +101,20 @@ async fn only_what_the_server_has_signed_and_says_so_is_a_token() {
         ("another algorithm", signed(&with(&header, "alg", json!("ES256")), &claims)),
         ("no type", signed(&without(&header, "typ"), &claims)),
         ("another type", signed(&with(&header, "typ", json!("JWT")), &claims)),
-        ("a refresh token's type", signed(&with(&header, "typ", json!("sluice-refresh+jwt")), &claims)),
+        (
+            "a refresh token's type",
+            signed(&with(&header, "typ", json!("sluice-refresh+jwt")), &claims),
+        ),
         ("no key", signed(&without(&header, "kid"), &claims)),
         ("an unknown key", signed(&with(&header, "kid", json!("0123456789abcdef")), &claims)),
         ("a path as a key", signed(&with(&header, "kid", json!("../../dev/null")), &claims)),
         ("a key of its own", stranger.sign(&header, &claims)),
         ("a key of its own, enclosed", stranger.sign(&with(&header, "jwk", own), &claims)),
         ("a key elsewhere", signed(&with(&header, "jku", json!("http://127.0.0.1:1/k")), &claims)),
-        ("certificates elsewhere", signed(&with(&header, "x5u", json!("http://127.0.0.1:1/k")), &claims)),
+        (
+            "certificates elsewhere",
+            signed(&with(&header, "x5u", json!("http://127.0.0.1:1/k")), &claims),
+        ),
         ("something critical", signed(&with(&header, "crit", json!(["exp"])), &claims)),
         ("another issuer", signed(&header, &with(&claims, "iss", json!("https://example.com")))),
         ("no issuer", signed(&header, &without(&claims, "iss"))),
@@ -125,8 +130,13 @@ async fn only_what_the_server_has_signed_and_says_so_is_a_token() {
         ("nobody", signed(&header, &without(&claims, "sub"))),
         ("a foreign subject", signed(&header, &with(&claims, "sub", json!("upl_x")))),
         ("no session", signed(&header, &without(&claims, "sid"))),
-        ("a session that is not there", signed(&header,
-            &with(&claims, "sid", json!("ses_01890000-0000-7000-8000-000000000000")))),
+        (
+            "a session that is not there",
+            signed(
+                &header,
+                &with(&claims, "sid", json!("ses_01890000-0000-7000-8000-000000000000")),
+            ),
+        ),
         ("a refresh token", tokens.refresh_token.clone()),
         ("a device token", device_token),
         ("cut", good[..good.len() - 1].to_owned()),
@@ -176,7 +186,10 @@ async fn anybody_can_check_tokens_with_the_public_keys() {
     let set: Value = serde_json::from_slice(&answer.body).unwrap();
     let kid = part(&ada.tokens.access_token, 0)["kid"].clone();
     let key = set["keys"].as_array().unwrap().iter().find(|key| key["kid"] == kid).unwrap();
-    assert_eq!((&key["kty"], &key["crv"], &key["alg"]), (&json!("OKP"), &json!("Ed25519"), &json!("EdDSA")));
+    assert_eq!(
+        (&key["kty"], &key["crv"], &key["alg"]),
+        (&json!("OKP"), &json!("Ed25519"), &json!("EdDSA"))
+    );
     assert_eq!(key.get("d"), None, "the secret part stays here");
     let public = URL_SAFE_NO_PAD.decode(key["x"].as_str().unwrap()).unwrap();
     let (text, signature) = ada.tokens.access_token.rsplit_once('.').unwrap();

@@ -24,7 +24,9 @@ async fn a_token_sends_and_completes_its_upload() {
     assert_eq!(bearer.upload(&upload.id).await.unwrap().persisted_bytes, MIB as i64);
     assert_eq!(bearer.parts(&upload.id, 10).await.unwrap().len(), 1);
     bearer.sign_parts(&upload, vec![declared(&upload, &content, 2)]).await.unwrap();
-    let bidi = bearer.open_bidi(Frames::to(&upload).range(&content, MIB..2 * MIB)).await.unwrap();
+    let mut bidi =
+        bearer.open_bidi(Frames::to(&upload).range(&content, MIB..2 * MIB)).await.unwrap();
+    bidi.close();
     bidi.rest().await.unwrap();
     let file = bearer.complete(&upload.id).await.unwrap();
     server.client().assert_content(&file.id, &content).await;

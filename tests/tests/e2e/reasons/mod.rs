@@ -1,5 +1,6 @@
 //! Every reason of the contract, provoked over the wire.
 
+mod accounts;
 mod files;
 mod storage;
 mod uploads;
@@ -91,15 +92,18 @@ async fn provoke(reason: Reason, server: &Server, client: &Client) -> Provoked {
         R::StorageFull => storage::storage_full().await,
         R::StorageIo => storage::storage_io().await,
 
-        R::QuotaExceeded
-        | R::RateLimited
-        | R::SessionNotFound
-        | R::ApiKeyNotFound
-        | R::TokenExpired
-        | R::TokenRevoked
-        | R::ScopeMissing
-        | R::AccountSuspended
-        | R::DependencyUnavailable => return Provoked::Later,
+        R::AccountExists => accounts::account_exists().await,
+        R::AccountNotFound => accounts::account_not_found(client).await,
+        R::AccountSuspended => accounts::account_suspended().await,
+        R::ApiKeyNotFound => accounts::api_key_not_found(client).await,
+        R::QuotaExceeded => accounts::quota_exceeded().await,
+        R::RateLimited => accounts::rate_limited().await,
+        R::ScopeMissing => accounts::scope_missing().await,
+        R::SessionNotFound => accounts::session_not_found(client).await,
+        R::TokenExpired => accounts::token_expired().await,
+        R::TokenRevoked => accounts::token_revoked().await,
+
+        R::DependencyUnavailable => return Provoked::Later,
 
         R::Overloaded | R::StreamIdle | R::StreamTooSlow | R::ShuttingDown => {
             return Provoked::Elsewhere;
