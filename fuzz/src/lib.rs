@@ -17,6 +17,7 @@ pub mod page_tokens;
 pub mod requests;
 pub mod resume_tokens;
 pub mod signed_links;
+pub mod tokens;
 
 /// Takes any bytes, and panics when a promise is broken.
 pub type Check = fn(&[u8]);
@@ -32,6 +33,7 @@ pub const TARGETS: &[(&str, Check)] = &[
     ("requests", requests::check),
     ("resume_tokens", resume_tokens::check),
     ("signed_links", signed_links::check),
+    ("tokens", tokens::check),
 ];
 
 pub use input::chunks;

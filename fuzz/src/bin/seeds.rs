@@ -56,6 +56,10 @@ fn main() {
     ] {
         save("names", name, text.as_bytes());
     }
+    save("tokens", "another-key", sluice_fuzz::tokens::example().as_bytes());
+    for kind in 0..4 {
+        save("tokens", &format!("kind-{kind}"), &[&[9; 40][..], &[kind, 100, b'x']].concat());
+    }
     let tokens = PageTokens::of(&ListFilesRequest::default());
     let id = FileId::parse(FILE, "id").unwrap();
     for (name, position) in [

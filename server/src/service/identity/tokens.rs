@@ -153,87 +153,17 @@ impl Tokens {
 
     /// A token that is good for `ttl`, and when it ends.
     pub async fn issue(&self, token: Token, ttl: Duration) -> Result<(String, Timestamp)> {
-        let (iat, key) = (seconds(self.clock.now()), self.keyring.current().await?);
-        let exp = iat + ttl.min(LONGEST).as_secs();
-        let jti = match &token {
-            Token::Device { device, .. } => *device,
-            _ => random_uuid()?,
-        };
-        let (kind, account) = (token.kind(), token.account());
-        let mut claims = Claims {
-            iss: ISSUER.into(),
-            aud: kind.audience().into(),
-            sub: account.to_string(),
-            iat,
-            exp,
-            jti,
-            sid: None,
-            generation: None,
-            upload: None,
-            epoch: None,
-        };
-        match token {
-            Token::Access { session, .. } => claims.sid = Some(session.to_string()),
-            Token::Refresh { session, generation, .. } => {
-                claims.sid = Some(session.to_string());
-                claims.generation = Some(generation);
-            }
-            Token::Upload { upload, epoch, .. } => {
-                claims.upload = Some(upload.to_string());
-                claims.epoch = Some(epoch.0);
-            }
-            Token::Device { .. } => {}
-        }
-        let header = Header {
-            typ: Some(kind.header_type().into()),
-            kid: Some(key.id.to_string()),
-            ..Header::new(Algorithm::EdDSA)
-        };
-        let signing_key = EncodingKey::from_ed_der(&pkcs8(key.secret.expose_secret()));
-        let text = jsonwebtoken::encode(&header, &claims, &signing_key)
-            .map_err(|_| Error::storage_io("a token cannot be signed"))?;
-        Ok((text, time_of(exp)))
+        let key = self.keyring.current().await?;
+        sign(&token, &key, self.clock.now(), ttl)
     }
 
     /// What a token says, if it is one of these kinds and good. One that was
     /// good and has run out is `TOKEN_EXPIRED`, everything else
     /// `CREDENTIALS_INVALID`.
     pub async fn verify(&self, text: &str, kinds: &[Kind]) -> Result<Verified> {
-        if text.len() > MAX_BYTES {
-            return Err(invalid());
-        }
-        let header = jsonwebtoken::decode_header(text).map_err(|_| invalid())?;
-        let kind = Kind::ALL.into_iter().find(|it| header.typ.as_deref() == Some(it.header_type()));
-        let kind = kind.filter(|kind| kinds.contains(kind)).ok_or_else(invalid)?;
-        let key = header.kid.as_deref().and_then(SigningKeyId::parse).ok_or_else(invalid)?;
-        let plain = Header {
-            typ: header.typ.clone(),
-            kid: header.kid.clone(),
-            ..Header::new(Algorithm::EdDSA)
-        };
-        if header != plain {
-            // Another algorithm, or a header that points to a key elsewhere.
-            return Err(invalid());
-        }
-        let key = self.keyring.find(key).await?.ok_or_else(invalid)?;
-        let public = public_key(&key)?;
-        let mut validation = Validation::new(Algorithm::EdDSA);
-        validation.set_issuer(&[ISSUER]);
-        validation.set_audience(&[kind.audience()]);
-        validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
-        // Below, by this server's own clock.
-        validation.validate_exp = false;
-        let claims =
-            jsonwebtoken::decode::<Claims>(text, &DecodingKey::from_ed_der(&public), &validation)
-                .map_err(|_| invalid())?
-                .claims;
-        let now = seconds(self.clock.now());
-        if claims.exp <= now {
-            return Err(Error::new(Reason::TokenExpired, "this token has expired"));
-        }
-        let expire_time = time_of(claims.exp);
-        let token = token_of(kind, claims).ok_or_else(invalid)?;
-        Ok(Verified { token, expire_time })
+        let unverified = Unverified::parse(text, kinds)?;
+        let key = self.keyring.find(unverified.key).await?.ok_or_else(invalid)?;
+        unverified.verify(&key, self.clock.now())
     }
 
     /// The public keys, as a JSON Web Key Set (RFC 7517, RFC 8037).
@@ -251,6 +181,105 @@ impl Tokens {
             }))
         });
         Ok(json!({ "keys": keys.collect::<Result<Vec<_>>>()? }))
+    }
+}
+
+/// Signs a token that is good for `ttl`; answers when it ends.
+pub fn sign(
+    token: &Token,
+    key: &SigningKey,
+    now: Timestamp,
+    ttl: Duration,
+) -> Result<(String, Timestamp)> {
+    let (kind, iat) = (token.kind(), seconds(now));
+    let exp = iat + ttl.min(LONGEST).as_secs();
+    let jti = match token {
+        Token::Device { device, .. } => *device,
+        _ => random_uuid()?,
+    };
+    let mut claims = Claims {
+        iss: ISSUER.into(),
+        aud: kind.audience().into(),
+        sub: token.account().to_string(),
+        iat,
+        exp,
+        jti,
+        sid: None,
+        generation: None,
+        upload: None,
+        epoch: None,
+    };
+    match token {
+        Token::Access { session, .. } => claims.sid = Some(session.to_string()),
+        Token::Refresh { session, generation, .. } => {
+            claims.sid = Some(session.to_string());
+            claims.generation = Some(*generation);
+        }
+        Token::Upload { upload, epoch, .. } => {
+            claims.upload = Some(upload.to_string());
+            claims.epoch = Some(epoch.0);
+        }
+        Token::Device { .. } => {}
+    }
+    let signing_key = EncodingKey::from_ed_der(&pkcs8(key.secret.expose_secret()));
+    let text = jsonwebtoken::encode(&header(kind, key.id), &claims, &signing_key)
+        .map_err(|_| Error::storage_io("a token cannot be signed"))?;
+    Ok((text, time_of(exp)))
+}
+
+/// The one header that a token of this kind and key can have.
+fn header(kind: Kind, key: SigningKeyId) -> Header {
+    Header {
+        typ: Some(kind.header_type().into()),
+        kid: Some(key.to_string()),
+        ..Header::new(Algorithm::EdDSA)
+    }
+}
+
+/// A token whose signature nobody has looked at.
+pub struct Unverified<'a> {
+    text: &'a str,
+    kind: Kind,
+    /// The key that it says it was signed with.
+    pub key: SigningKeyId,
+}
+
+impl<'a> Unverified<'a> {
+    /// Reads which key a token wants to be checked with, if it is one of these
+    /// kinds.
+    pub fn parse(text: &'a str, kinds: &[Kind]) -> Result<Self> {
+        if text.len() > MAX_BYTES {
+            return Err(invalid());
+        }
+        let found = jsonwebtoken::decode_header(text).map_err(|_| invalid())?;
+        let kind = Kind::ALL.into_iter().find(|it| found.typ.as_deref() == Some(it.header_type()));
+        let kind = kind.filter(|kind| kinds.contains(kind)).ok_or_else(invalid)?;
+        let key = found.kid.as_deref().and_then(SigningKeyId::parse).ok_or_else(invalid)?;
+        if found != header(kind, key) {
+            // Another algorithm, or a header that points to a key elsewhere.
+            return Err(invalid());
+        }
+        Ok(Self { text, kind, key })
+    }
+
+    /// What the token says, if this is its key and it is good at `now`.
+    pub fn verify(self, key: &SigningKey, now: Timestamp) -> Result<Verified> {
+        let mut validation = Validation::new(Algorithm::EdDSA);
+        validation.set_issuer(&[ISSUER]);
+        validation.set_audience(&[self.kind.audience()]);
+        validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
+        // Below, by this server's own clock.
+        validation.validate_exp = false;
+        let public = DecodingKey::from_ed_der(&public_key(key)?);
+        let claims = jsonwebtoken::decode::<Claims>(self.text, &public, &validation)
+            .map_err(|_| invalid())?
+            .claims;
+        if claims.exp <= seconds(now) {
+            return Err(Error::new(Reason::TokenExpired, "this token has expired"));
+        }
+        let expire_time = time_of(claims.exp);
+        let token = token_of(self.kind, claims).ok_or_else(invalid)?;
+        Ok(Verified { token, expire_time })
     }
 }
 
