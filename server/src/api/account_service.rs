@@ -39,9 +39,8 @@ impl Accounts {
         request: v1::UpdateAccountRequest,
     ) -> Result<v1::UpdateAccountResponse> {
         let paths = request.update_mask.map(|mask| mask.paths).unwrap_or_default();
-        if let Some(path) = paths.iter().find(|path| *path != "display_name") {
-            let description = format!("can only name display_name, not {path:?}");
-            return Err(Error::invalid_field("update_mask", description));
+        if paths.iter().any(|path| path != "display_name") {
+            return Err(Error::invalid_field("update_mask", "can only name display_name"));
         }
         let account = request.account.unwrap_or_default();
         let name = DisplayName::parse(&account.display_name, "account.display_name")?;
