@@ -7,7 +7,7 @@ use sluice_domain::{
 };
 use sluice_proto::v1;
 
-use super::{int64, optional_size, timestamp};
+use super::{int64, optional_size, time_span, timestamp};
 use crate::{
     ports::{ApiKey, Session},
     service::identity::sessions::{IntrospectedKind, Introspection, SessionTokens},
@@ -163,7 +163,7 @@ pub(in crate::api) fn ttl(
     most: Duration,
 ) -> Result<Option<Duration>> {
     let Some(value) = value else { return Ok(None) };
-    let span = Duration::try_from(value).ok().filter(|span| !span.is_zero() && *span <= most);
+    let span = time_span(value).filter(|span| !span.is_zero() && *span <= most);
     span.map(Some).ok_or_else(|| {
         let most = humantime::format_duration(most);
         Error::invalid_field("ttl", format!("must be more than zero and at most {most}"))

@@ -60,6 +60,14 @@ pub(super) fn time(
     Ok(Some(Timestamp::from_micros(micros)))
 }
 
+/// A span of time that the caller sent, if it is one. The library's own
+/// conversion adds the fields up before it looks at them, which may overflow.
+pub(super) fn time_span(value: prost_types::Duration) -> Option<Duration> {
+    let seconds = u64::try_from(value.seconds).ok()?;
+    let nanos = u32::try_from(value.nanos).ok().filter(|nanos| *nanos < 1_000_000_000)?;
+    Some(Duration::new(seconds, nanos))
+}
+
 /// A span of time for the caller.
 pub(super) fn duration(value: Duration) -> prost_types::Duration {
     prost_types::Duration {

@@ -6,7 +6,7 @@ use http::{Method, header::CONTENT_LENGTH};
 use sluice_domain::{Crc32c, Epoch, Error, FileId, PartNumber, Result, UploadId};
 use sluice_proto::v1::{self, sign_download_url_request::Disposition as ProtoDisposition};
 
-use super::{size, timestamp, upload::epoch};
+use super::{size, time_span, timestamp, upload::epoch};
 use crate::service::{
     direct_uploads::{DeclaredPart, SignedPart},
     signing::link::Disposition,
@@ -86,12 +86,4 @@ pub(in crate::api) fn sign_download_url(
         }
     };
     Ok((id, ttl, disposition))
-}
-
-/// A span of time that the caller sent, if it is one. The library's own
-/// conversion adds the fields up before it looks at them, which may overflow.
-fn time_span(value: prost_types::Duration) -> Option<Duration> {
-    let seconds = u64::try_from(value.seconds).ok()?;
-    let nanos = u32::try_from(value.nanos).ok().filter(|nanos| *nanos < 1_000_000_000)?;
-    Some(Duration::new(seconds, nanos))
 }
