@@ -12,7 +12,7 @@ use super::{Caller, Context};
 use crate::{ports::Freeze, tasks::joined};
 
 /// Parts that are read from the store at once.
-const PARTS_PER_PAGE: u32 = 256;
+const PARTS_PER_PAGE: u32 = 512;
 
 /// What a caller says when completing an upload.
 #[derive(Debug, Clone, Default)]

@@ -1,6 +1,6 @@
 //! Rows of parts.
 
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 use sluice_domain::{ByteRange, Part, PartNumber, RangeSet, Upload, UploadId};
 
 use super::{
@@ -39,13 +39,27 @@ pub(super) fn get(
 
 /// Which bytes of an upload have parts.
 pub(super) fn persisted_ranges(connection: &Connection, upload: &Upload) -> Outcome<RangeSet> {
-    let mut statement = connection
-        .prepare_cached("SELECT number, size FROM parts WHERE upload_id = ? ORDER BY number")?;
     let part_size = upload.plan.part_size;
-    let ranges = statement.query_map(params![Sql(upload.id)], |row| {
+    let range = |row: &Row<'_>| {
         let start = (row.get::<_, u64>(0)? - 1) * part_size;
         Ok(ByteRange { start, end: start + row.get::<_, u64>(1)? })
-    })?;
+    };
+    // Where the last part ends at the number of all bytes, no part is missing
+    // before it, and ten thousand need not be read to know that.
+    let last = connection
+        .prepare_cached(
+            "SELECT number, size FROM parts WHERE upload_id = ? ORDER BY number DESC LIMIT 1",
+        )?
+        .query_row(params![Sql(upload.id)], range)
+        .optional()?;
+    if let Some(last) = last
+        && last.end == upload.persisted_bytes
+    {
+        return Ok(RangeSet::from_sorted(vec![ByteRange { start: 0, end: last.end }]));
+    }
+    let mut statement = connection
+        .prepare_cached("SELECT number, size FROM parts WHERE upload_id = ? ORDER BY number")?;
+    let ranges = statement.query_map(params![Sql(upload.id)], range)?;
     Ok(RangeSet::from_sorted(ranges.collect::<rusqlite::Result<Vec<_>>>()?))
 }
 
