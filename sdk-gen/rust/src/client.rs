@@ -9,7 +9,9 @@ use std::{
 };
 
 use sluice_proto::v1::{
-    Capabilities, GetCapabilitiesRequest, capabilities_service_client::CapabilitiesServiceClient,
+    Capabilities, GetCapabilitiesRequest, account_service_client::AccountServiceClient,
+    admin_service_client::AdminServiceClient, auth_service_client::AuthServiceClient,
+    capabilities_service_client::CapabilitiesServiceClient,
     event_service_client::EventServiceClient, file_service_client::FileServiceClient,
     upload_service_client::UploadServiceClient,
 };
@@ -17,9 +19,11 @@ use tokio::time;
 use tonic::{Response, Status};
 
 use crate::{
-    Connection, Error, RateLimit, Result,
-    connection::bearer,
+    Connection, Error, RateLimit, Result, SessionStore,
+    connection::{Credential, bearer},
+    error::Kind,
     retry::{Attempts, Patience, RetryBudget, until_done},
+    session::LiveSession,
     tls::Tls,
 };
 
@@ -80,6 +84,17 @@ impl Client {
         Self { connections, rate_limit: Some(limit), ..self.clone() }
     }
 
+    /// The same client with the session in the store instead of another
+    /// credential. Access tokens are refreshed by themselves.
+    pub fn with_session(&self, store: impl SessionStore) -> Result<Self> {
+        let anonymous = self.connections[0].with_credential(Credential::Nothing);
+        let session = Arc::new(LiveSession::open(anonymous, Arc::new(store))?);
+        let credential = Credential::Session(session);
+        let signed_in = |own: &Connection| own.with_credential(credential.clone());
+        let connections = self.connections.iter().map(signed_in).collect();
+        Ok(Self { connections, ..self.clone() })
+    }
+
     /// How often the server has asked this client and its clones to wait: a
     /// sign that they have too much under way at a time.
     pub fn slowdowns(&self) -> u64 {
@@ -111,6 +126,22 @@ impl Client {
         EventServiceClient::new(self.connections[0].clone())
     }
 
+    /// The generated client of `AuthService`, without retries and checks, and
+    /// without a credential.
+    pub fn raw_auth(&self) -> AuthServiceClient<Connection> {
+        AuthServiceClient::new(self.connections[0].with_credential(Credential::Nothing))
+    }
+
+    /// The generated client of `AccountService`, without retries and checks.
+    pub fn raw_accounts(&self) -> AccountServiceClient<Connection> {
+        AccountServiceClient::new(self.connections[0].clone())
+    }
+
+    /// The generated client of `AdminService`, without retries and checks.
+    pub fn raw_admin(&self) -> AdminServiceClient<Connection> {
+        AdminServiceClient::new(self.connections[0].clone())
+    }
+
     /// The generated client of `CapabilitiesService`, without retries and
     /// checks.
     pub fn raw_capabilities(&self) -> CapabilitiesServiceClient<Connection> {
@@ -137,22 +168,27 @@ impl Client {
     ) -> Result<Vec<Connection>> {
         if data_endpoint.is_empty() {
             let own = self.connections.iter().cycle().take(count);
-            return own.map(|connection| connection.with_credential(token)).collect();
+            return own.map(|connection| connection.with_token(token)).collect();
         }
         if token.is_empty() {
             return Err(Error::usage(
                 "the server sends data elsewhere but gave no token for it; its operator must mend that",
             ));
         }
-        let authorization = bearer(token)?;
+        let credential = Credential::Fixed(bearer(token)?);
         let lanes = 0..count.min(self.connections.len());
         let lanes: Vec<_> = lanes
             .map(|lane| {
-                let own = Connection::new(data_endpoint, &self.tls, Some(authorization.clone()))?;
+                let own = Connection::new(data_endpoint, &self.tls, credential.clone())?;
                 Ok(own.numbered(lane + 1).limited(self.rate_limit.clone()))
             })
             .collect::<Result<_>>()?;
         Ok(lanes.into_iter().cycle().take(count).collect())
+    }
+
+    /// The session that calls are made in, if there is one.
+    pub(crate) fn session(&self) -> Option<&Arc<LiveSession>> {
+        self.connections[0].session()
     }
 
     pub(crate) fn attempts(&self) -> Attempts {
@@ -172,6 +208,23 @@ impl Client {
     {
         // Boxed: the futures of generated calls are large.
         until_done(self.attempts(), || Box::pin(answer(call(request.clone())))).await
+    }
+
+    /// The same for an RPC that must not be made twice: a call is only repeated
+    /// if the server has refused it, never if it is unknown what became of it.
+    pub(crate) async fn unary_once<Q, A, F, Fut>(&self, request: Q, call: F) -> Result<A>
+    where
+        Q: Clone,
+        F: Fn(Q) -> Fut,
+        Fut: Future<Output = Result<Response<A>, Status>>,
+    {
+        let mut attempts = self.attempts();
+        loop {
+            match Box::pin(answer(call(request.clone()))).await {
+                Err(error) if error.kind() == Kind::Server => attempts.wait_after(error).await?,
+                done => return done,
+            }
+        }
     }
 }
 
@@ -238,11 +291,12 @@ impl ClientBuilder {
 
     /// The client. Connects when it is first used.
     pub fn build(self) -> Result<Client> {
-        let authorization = self.api_key.as_deref().map(str::trim).map(bearer).transpose()?;
+        let key = self.api_key.as_deref().map(str::trim).map(bearer).transpose()?;
+        let credential = key.map_or(Credential::Nothing, Credential::Fixed);
         self.tls.check()?;
         let connections = (0..self.connections)
             .map(|number| {
-                let own = Connection::new(&self.endpoint, &self.tls, authorization.clone())?;
+                let own = Connection::new(&self.endpoint, &self.tls, credential.clone())?;
                 Ok(own.numbered(number + 1).limited(self.rate_limit.clone()))
             })
             .collect::<Result<_>>()?;

@@ -1,20 +1,28 @@
 //! One connection to a server, and the credential that goes with every call.
 
 use std::{
-    fmt,
+    error, fmt,
     sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
 
+use futures::{FutureExt, TryFutureExt, future::BoxFuture};
 use http::{HeaderValue, Request, Response, header::AUTHORIZATION};
+use sluice_domain::Reason;
 use tonic::{
+    Code, Status,
     body::Body,
-    transport::{Channel, Endpoint, Error as TransportError, channel::ResponseFuture},
+    transport::{Channel, Endpoint},
 };
 use tower::Service;
 
-use crate::{Error, RateLimit, Result, tls::Tls};
+use crate::{
+    Error, RateLimit, Result,
+    error::{Renewable, reason_of},
+    session::LiveSession,
+    tls::Tls,
+};
 
 const USER_AGENT: &str = concat!("sluice-rust/", env!("CARGO_PKG_VERSION"));
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -32,7 +40,7 @@ const HTTP2_FRAME: u32 = 1024 * 1024;
 #[derive(Clone)]
 pub struct Connection {
     channel: Channel,
-    authorization: Option<HeaderValue>,
+    credential: Credential,
     /// How fast content may go.
     rate_limit: Option<RateLimit>,
     /// For those who look at what happens: which of a client's connections.
@@ -40,15 +48,22 @@ pub struct Connection {
     endpoint: Arc<str>,
 }
 
+/// What goes with calls.
+#[derive(Clone, Default)]
+pub(crate) enum Credential {
+    #[default]
+    Nothing,
+    /// An API key, or the token of an upload.
+    Fixed(HeaderValue),
+    /// The access token of the moment.
+    Session(Arc<LiveSession>),
+}
+
 impl Connection {
-    pub(crate) fn new(
-        endpoint: &str,
-        tls: &Tls,
-        authorization: Option<HeaderValue>,
-    ) -> Result<Self> {
+    pub(crate) fn new(endpoint: &str, tls: &Tls, credential: Credential) -> Result<Self> {
         let channel = prepare(endpoint, tls)?.connect_lazy();
         let endpoint = endpoint.into();
-        Ok(Self { channel, authorization, rate_limit: None, number: 0, endpoint })
+        Ok(Self { channel, credential, rate_limit: None, number: 0, endpoint })
     }
 
     pub(crate) fn numbered(self, number: usize) -> Self {
@@ -64,34 +79,77 @@ impl Connection {
         self.rate_limit.clone()
     }
 
-    /// The same connection with another credential; an empty one changes
-    /// nothing.
-    pub(crate) fn with_credential(&self, token: &str) -> Result<Self> {
-        let mut this = self.clone();
-        if !token.is_empty() {
-            this.authorization = Some(bearer(token)?);
+    /// The same connection with a token; an empty one changes nothing.
+    pub(crate) fn with_token(&self, token: &str) -> Result<Self> {
+        match token.is_empty() {
+            true => Ok(self.clone()),
+            false => Ok(self.with_credential(Credential::Fixed(bearer(token)?))),
         }
-        Ok(this)
+    }
+
+    /// The same connection with another credential.
+    pub(crate) fn with_credential(&self, credential: Credential) -> Self {
+        Self { credential, ..self.clone() }
+    }
+
+    /// The session whose tokens go with calls, if there is one.
+    pub(crate) fn session(&self) -> Option<&Arc<LiveSession>> {
+        match &self.credential {
+            Credential::Session(session) => Some(session),
+            _ => None,
+        }
     }
 }
 
 impl Service<Request<Body>> for Connection {
     type Response = Response<Body>;
-    type Error = TransportError;
-    type Future = ResponseFuture;
+    /// What the transport says, or a [`Status`].
+    type Error = Box<dyn error::Error + Send + Sync>;
+    type Future = BoxFuture<'static, Result<Self::Response, Self::Error>>;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
-        self.channel.poll_ready(context)
+        self.channel.poll_ready(context).map_err(Into::into)
     }
 
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
-        if let Some(authorization) = &self.authorization {
-            request.headers_mut().insert(AUTHORIZATION, authorization.clone());
-        }
         let (server, connection) = (&*self.endpoint, self.number);
         tracing::debug!(server, connection, call = request.uri().path(), "calling");
-        self.channel.call(request)
+        match &self.credential {
+            Credential::Nothing => {}
+            Credential::Fixed(authorization) => {
+                request.headers_mut().insert(AUTHORIZATION, authorization.clone());
+            }
+            Credential::Session(session) => {
+                // Only this one was made ready.
+                let clone = self.channel.clone();
+                let channel = std::mem::replace(&mut self.channel, clone);
+                return call_in_session(Arc::clone(session), channel, request).boxed();
+            }
+        }
+        self.channel.call(request).map_err(Into::into).boxed()
     }
+}
+
+/// Calls with the access token of the moment. Calls that the server refuses
+/// because it has expired end with a status that says so to the SDK.
+async fn call_in_session(
+    session: Arc<LiveSession>,
+    mut channel: Channel,
+    mut request: Request<Body>,
+) -> Result<Response<Body>, Box<dyn error::Error + Send + Sync>> {
+    let pass = session.pass().await?;
+    request.headers_mut().insert(AUTHORIZATION, pass.authorization.clone());
+    let response = channel.call(request).await?;
+    // A refusal of the whole call comes with the headers.
+    if let Some(mut status) = Status::from_header_map(response.headers())
+        && status.code() == Code::Unauthenticated
+        && reason_of(&status) == Some(Reason::TokenExpired)
+        && session.expired(&pass)
+    {
+        status.set_source(Arc::new(Renewable));
+        return Err(status.into());
+    }
+    Ok(response)
 }
 
 impl fmt::Debug for Connection {

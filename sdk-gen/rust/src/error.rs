@@ -9,7 +9,7 @@ use tonic_types::StatusExt;
 pub use sluice_domain::FieldViolation;
 
 /// The domain of every `google.rpc.ErrorInfo` that Sluice sends.
-const ERROR_DOMAIN: &str = "sluice.v1";
+pub(crate) const ERROR_DOMAIN: &str = "sluice.v1";
 
 /// Result of every call of the SDK.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -52,6 +52,8 @@ struct Details {
     violations: Vec<FieldViolation>,
     retry_after: Option<Duration>,
     upload_id: Option<String>,
+    /// Whether it is about an access token, and there will be another.
+    renewable: bool,
     source: Option<Box<dyn error::Error + Send + Sync>>,
 }
 
@@ -118,11 +120,17 @@ impl Error {
         };
         self.kind() == Kind::Transport
             || reason_passes
+            || self.is_renewable()
             || match self.code() {
                 Some(Code::Unavailable) => true,
                 Some(Code::ResourceExhausted) => self.retry_after().is_some(),
                 _ => false,
             }
+    }
+
+    /// Whether the same call is to be made at once, with another access token.
+    pub(crate) fn is_renewable(&self) -> bool {
+        self.0.renewable
     }
 
     pub(crate) fn new(kind: Kind, message: impl Into<String>) -> Self {
@@ -135,6 +143,7 @@ impl Error {
             violations: Vec::new(),
             retry_after: None,
             upload_id: None,
+            renewable: false,
             source: None,
         }))
     }
@@ -180,6 +189,9 @@ impl Error {
 
 impl From<Status> for Error {
     fn from(status: Status) -> Self {
+        if let Some(problem) = marked::<NotKept>(&status) {
+            return Self::new(Kind::Local, format!("cannot keep the session: {}", problem.0));
+        }
         let details = status.get_error_details();
         let info = details.error_info().filter(|info| info.domain == ERROR_DOMAIN);
         // What tonic and proxies make of a broken connection has no ErrorInfo.
@@ -219,10 +231,48 @@ impl From<Status> for Error {
                 })
                 .collect();
         }
+        inner.renewable = marked::<Renewable>(&status).is_some();
         inner.retry_after = details.retry_info().and_then(|info| info.retry_delay);
         inner.source = Some(status.into());
         error
     }
+}
+
+/// The source of a status that a call in a session ends with when its access
+/// token has expired and another one may help.
+#[derive(Debug)]
+pub(crate) struct Renewable;
+
+/// The source of a status that this side has made because tokens cannot be
+/// read or kept: why.
+#[derive(Debug)]
+pub(crate) struct NotKept(pub(crate) String);
+
+fn marked<E: error::Error + 'static>(status: &Status) -> Option<&E> {
+    error::Error::source(status)?.downcast_ref()
+}
+
+impl fmt::Display for Renewable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the access token has expired")
+    }
+}
+
+impl fmt::Display for NotKept {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl error::Error for Renewable {}
+
+impl error::Error for NotKept {}
+
+/// The reason of the contract that a status has.
+pub(crate) fn reason_of(status: &Status) -> Option<Reason> {
+    let details = status.get_error_details();
+    let info = details.error_info().filter(|info| info.domain == ERROR_DOMAIN)?;
+    Reason::parse(&info.reason)
 }
 
 impl From<sluice_domain::Error> for Error {

@@ -11,6 +11,8 @@
 //! # }
 //! ```
 //!
+//! A [`SessionStore`] signs calls in as a person; an API key is for programs.
+//!
 //! Uploads ride out broken connections, restarts and refusals for the time
 //! being, and never send a part again that is persisted. Every frame, part and file is checked
 //! by CRC-32C on both sides, downloads by BLAKE3 too. [`Client::raw_uploads`]
@@ -28,6 +30,10 @@ mod uploads;
 
 mod watch;
 
+mod account;
+mod administration;
+mod session;
+
 mod error;
 mod progress;
 mod source;
@@ -41,6 +47,8 @@ mod retry;
 mod tls;
 mod write_stream;
 
+pub use account::{NewApiKey, SignedIn};
+pub use administration::Invitation;
 pub use client::{Client, ClientBuilder};
 pub use connection::Connection;
 pub use download::{DownloadOptions, Downloaded};
@@ -49,12 +57,15 @@ pub use files::{Entry, FileChange, ListQuery};
 pub use progress::{Progress, Statistics};
 pub use rate_limit::RateLimit;
 pub use read::FileReader;
+pub use session::{MemoryStore, SessionStore, SessionTokens};
 pub use signing::{Confirmed, Link, LinkOptions};
 pub use source::Source;
 pub use upload::{UploadOptions, Uploaded};
 pub use watch::{Event, WatchQuery, Watcher};
 
 pub use sluice_domain::{Checksums, Crc32c, Reason};
-pub use sluice_proto::v1::{self, Capabilities, File, OnConflict, Upload};
+pub use sluice_proto::v1::{
+    self, Account, ApiKey, Capabilities, File, OnConflict, Quota, Scope, Session, Upload, Usage,
+};
 pub use tokio_util::sync::CancellationToken;
 pub use tonic::Code;

@@ -136,6 +136,11 @@ impl Attempts {
         if !error.is_transient() {
             return Err(error);
         }
+        // Nothing has failed, and the next call brings another token or an error
+        // that is not of this kind.
+        if error.is_renewable() {
+            return Ok(());
+        }
         self.budget.heard(&error);
         let own = self.delays.next().unwrap_or(LONGEST_DELAY);
         let delay = error.retry_after().map_or(own, |asked| {

@@ -30,10 +30,7 @@ use sluice_proto::v1::{
     upload_service_client::UploadServiceClient,
 };
 use tokio::time::{self, Sleep};
-use tonic::{
-    body::Body,
-    transport::{Error as TransportError, channel::ResponseFuture},
-};
+use tonic::body::Body;
 use tower::Service;
 
 use crate::{Connection, Error, RateLimit, Result};
@@ -138,8 +135,8 @@ struct WithBody {
 
 impl Service<Request<Body>> for WithBody {
     type Response = Response<Body>;
-    type Error = TransportError;
-    type Future = ResponseFuture;
+    type Error = <Connection as Service<Request<Body>>>::Error;
+    type Future = <Connection as Service<Request<Body>>>::Future;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
         self.connection.poll_ready(context)

@@ -9,6 +9,7 @@ mod interruptions;
 mod read_once;
 mod refusals;
 mod restarts;
+mod sessions;
 mod uploads;
 mod watching;
 
