@@ -114,6 +114,7 @@ impl From<Reason> for Exit {
             | Reason::UploadNotActive
             | Reason::UploadExpired
             | Reason::RequestIdReused
+            | Reason::AccountExists
             | Reason::FileExists
             | Reason::AccountExists
             | Reason::FileTooLarge

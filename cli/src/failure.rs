@@ -7,6 +7,10 @@ use sluice_sdk::{Error, Reason};
 
 use crate::exit::Exit;
 
+/// What to do about a credential that is missing or not good.
+pub(crate) const SIGN_IN: &str =
+    "sign in with `sluice login`, or give an API key with SLUICE_API_KEY or --api-key-file";
+
 /// The end of a command that did not go well.
 #[derive(Debug, Clone)]
 pub(crate) struct Failure {
@@ -70,9 +74,8 @@ impl From<io::Error> for Failure {
 /// What the person can do, where it is not obvious from the message.
 fn next_step(error: &Error) -> Option<&'static str> {
     Some(match error.reason()? {
-        Reason::CredentialsInvalid | Reason::TokenRevoked | Reason::TokenExpired => {
-            "give the server's API key with SLUICE_API_KEY or --api-key-file"
-        }
+        Reason::CredentialsInvalid | Reason::TokenRevoked | Reason::TokenExpired => SIGN_IN,
+        Reason::AccountSuspended => "ask the operator of the server why",
         Reason::FileExists => "replace it with --on-conflict replace, or choose another --name",
         Reason::StorageFull => "the server's disk is full: only its operator can make room",
         Reason::QuotaExceeded => "delete files with `sluice rm`, or ask for a larger quota",

@@ -3,6 +3,7 @@
 mod command;
 
 mod confirmation;
+mod credentials;
 mod display;
 mod event;
 mod filter;
@@ -13,7 +14,9 @@ mod local_file;
 mod local_tree;
 mod modified;
 mod progress;
+mod prompt;
 mod remote;
+mod remote_account;
 mod remote_file;
 mod remote_tree;
 mod remote_upload;

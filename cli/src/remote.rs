@@ -6,10 +6,11 @@ use clap::Args;
 use sluice_sdk::{Client, ClientBuilder, Error, Kind};
 
 use crate::{
+    credentials::{Credentials, Secret},
     exit::Exit,
     failure::Failure,
     handshake,
-    settings::{Origin, Setting, Settings, is_on_this_machine},
+    settings::{KeySource, Origin, Setting, Settings, is_on_this_machine},
     units,
 };
 
@@ -31,7 +32,7 @@ pub(crate) struct RemoteArguments {
     #[arg(long, value_name = "URL")]
     pub(crate) server: Option<String>,
     /// File with the API key [env: SLUICE_API_KEY_FILE, or SLUICE_API_KEY for the key itself]
-    /// [default: that of the server on this machine]
+    /// [default: whoever has signed in with `sluice login`, or that of the server on this machine]
     #[arg(long, value_name = "FILE", hide_short_help = true)]
     pub(crate) api_key_file: Option<PathBuf>,
     /// Certificate of the authority that has signed the server's, for https [env: SLUICE_CA_CERT]
@@ -65,7 +66,8 @@ pub(crate) struct RemoteArguments {
 impl RemoteArguments {
     /// Everything that holds, with what the environment and the profile say.
     pub(crate) fn settings(&self) -> Result<Settings, Failure> {
-        Settings::resolve(self.clone(), |variable| env::var_os(variable))
+        let settings = Settings::resolve(self.clone(), |variable| env::var_os(variable))?;
+        Ok(settings.with_login(Credentials::usual().as_ref()))
     }
 
     /// The server's address with its scheme.
@@ -87,13 +89,17 @@ impl RemoteArguments {
 impl Settings {
     /// A client of the server, which was reached.
     pub(crate) async fn connect(&self, streams: u16) -> Result<Client, Failure> {
-        let client = self.client(streams)?;
+        self.reach(self.client(streams)?).await
+    }
+
+    /// The same client, once the server has answered.
+    pub(crate) async fn reach(&self, client: Client) -> Result<Client, Failure> {
         let within = match &self.timeout {
             Setting { origin: Origin::Default, .. } => REACHABLE_WITHIN,
             timeout => timeout.value,
         };
         let server = &*self.server.value;
-        tracing::info!(server, streams, "connecting");
+        tracing::info!(server, "connecting");
         match client.with_give_up_after(within).capabilities().await {
             Ok(capabilities) => {
                 tracing::info!(server, version = capabilities.version, "connected");
@@ -115,8 +121,20 @@ impl Settings {
         let builder = self.with_tls(builder)?;
         // A wrong address is the first thing to mend.
         builder.clone().build()?;
-        let key = self.key.value.read(&self.server.value)?;
-        Ok(builder.api_key(key).build()?)
+        let server = &self.server.value;
+        if let (KeySource::Login(_), Some(credentials)) = (&self.key.value, Credentials::usual()) {
+            return match credentials.secret(server)? {
+                Some(Secret::ApiKey(key)) => Ok(builder.api_key(key).build()?),
+                _ => Ok(builder.build()?.with_session(credentials.store(server))?),
+            };
+        }
+        Ok(builder.api_key(self.key.value.read(server)?).build()?)
+    }
+
+    /// A client with this key, on one connection.
+    pub(crate) fn with_key(&self, key: &str) -> Result<Client, Failure> {
+        let builder = Client::builder(&self.server.value).connections(1).api_key(key);
+        Ok(self.with_tls(builder)?.build()?)
     }
 
     /// A client without a key, on one connection.

@@ -112,3 +112,79 @@ Examples:
   sluice verify holiday.mp4                     is it the same as there?
   sluice verify photos server:backup/photos     a folder, file by file
   sluice verify server:photos                   only that: is what is there sound?";
+
+pub(super) const LOGIN: &str = "\
+Examples:
+  sluice login                                  asks for address and password
+  sluice login --server https://files.example.com --email ada@example.com
+  sluice login --email ada@example.com --password-file - < password
+  sluice login --token-file key                 an API key, which this user's commands use from now on";
+
+pub(super) const LOGOUT: &str = "\
+Examples:
+  sluice logout
+  sluice logout --server https://files.example.com";
+
+pub(super) const REGISTER: &str = "\
+Examples:
+  sluice register                               asks for everything
+  sluice register --email ada@example.com --password-file password --setup-token-file token";
+
+pub(super) const WHOAMI: &str = "\
+Examples:
+  sluice whoami
+  sluice whoami --json | jq -r .account_id";
+
+pub(super) const PASSWORD: &str = "\
+Examples:
+  sluice password                               asks for the old one, and for the new one twice";
+
+pub(super) const SESSIONS_LS: &str = "\
+Examples:
+  sluice sessions ls                            when and from where each was last used";
+
+pub(super) const SESSIONS_REVOKE: &str = "\
+Examples:
+  sluice sessions revoke ses_…
+  sluice sessions revoke --others               all but this one";
+
+pub(super) const KEYS_LS: &str = "\
+Examples:
+  sluice keys ls                                what each may do, and when it was last used";
+
+pub(super) const KEYS_CREATE: &str = "\
+Examples:
+  sluice keys create backup --scope uploads:write > backup.key
+  sluice keys create reports --scope files:read --scope uploads:write --expires 30d";
+
+pub(super) const KEYS_REVOKE: &str = "\
+Examples:
+  sluice keys revoke key_…";
+
+pub(super) const USAGE: &str = "\
+Examples:
+  sluice usage
+  sluice usage --json | jq .stored_bytes";
+
+pub(super) const ADMIN_ACCOUNTS: &str = "\
+Examples:
+  sluice admin accounts
+  sluice admin accounts --json | jq -r 'select(.status == \"SUSPENDED\") | .email'";
+
+pub(super) const ADMIN_SUSPEND: &str = "\
+Examples:
+  sluice admin suspend ada@example.com";
+
+pub(super) const ADMIN_REINSTATE: &str = "\
+Examples:
+  sluice admin reinstate ada@example.com";
+
+pub(super) const ADMIN_QUOTA: &str = "\
+Examples:
+  sluice admin quota ada@example.com --max-bytes 100GiB --max-uploads 50
+  sluice admin quota ada@example.com --default  as all others";
+
+pub(super) const ADMIN_INVITE: &str = "\
+Examples:
+  sluice admin invite > token                   for `sluice register --setup-token-file token`
+  sluice admin invite --expires 1d";

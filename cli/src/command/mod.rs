@@ -7,6 +7,12 @@ mod download;
 mod sync;
 mod upload;
 
+mod admin;
+mod keys;
+mod sessions;
+mod sign_in;
+mod usage;
+
 mod cat;
 mod completions;
 mod config;
@@ -68,6 +74,30 @@ pub(crate) enum Command {
     /// See uploads and files change, until Ctrl-C
     #[command(after_help = examples::WATCH)]
     Watch(watch::WatchArguments),
+    /// Sign in to a server
+    #[command(after_help = examples::LOGIN, long_about = sign_in::login::ABOUT)]
+    Login(sign_in::login::LoginArguments),
+    /// Sign out of a server
+    #[command(after_help = examples::LOGOUT)]
+    Logout(sign_in::logout::LogoutArguments),
+    /// Make an account
+    #[command(after_help = examples::REGISTER, long_about = sign_in::register::ABOUT)]
+    Register(sign_in::register::RegisterArguments),
+    /// Show in whose name commands are made
+    #[command(after_help = examples::WHOAMI)]
+    Whoami(sign_in::whoami::WhoamiArguments),
+    /// Change the password
+    #[command(after_help = examples::PASSWORD)]
+    Password(sign_in::password::PasswordArguments),
+    /// Look at where the account is signed in
+    Sessions(sessions::SessionsArguments),
+    /// Look after API keys, which are for programs
+    Keys(keys::KeysArguments),
+    /// Show what the account holds, and how much it may
+    #[command(after_help = examples::USAGE)]
+    Usage(usage::UsageArguments),
+    /// Look after the accounts of a server, as its operator
+    Admin(admin::AdminArguments),
     /// Look at the configuration of clients and servers
     Config(config::ConfigArguments),
     /// Find out what is wrong between here and a server
@@ -99,6 +129,15 @@ impl Command {
             Self::Rm(arguments) => Some(&arguments.display),
             Self::Uploads(arguments) => Some(arguments.display()),
             Self::Watch(arguments) => Some(&arguments.display),
+            Self::Login(arguments) => Some(&arguments.display),
+            Self::Logout(arguments) => Some(&arguments.display),
+            Self::Register(arguments) => Some(&arguments.display),
+            Self::Whoami(arguments) => Some(&arguments.display),
+            Self::Password(arguments) => Some(&arguments.display),
+            Self::Sessions(arguments) => Some(arguments.display()),
+            Self::Keys(arguments) => Some(arguments.display()),
+            Self::Usage(arguments) => Some(&arguments.display),
+            Self::Admin(arguments) => Some(arguments.display()),
             Self::Config(arguments) => Some(arguments.display()),
             Self::Doctor(arguments) => Some(&arguments.display),
             Self::Completions(_) | Self::Man(_) => None,
@@ -121,6 +160,15 @@ impl Command {
             Self::Rm(arguments) => Box::pin(arguments.run()).await,
             Self::Uploads(arguments) => Box::pin(arguments.run()).await,
             Self::Watch(arguments) => Box::pin(arguments.run()).await,
+            Self::Login(arguments) => Box::pin(arguments.run()).await,
+            Self::Logout(arguments) => Box::pin(arguments.run()).await,
+            Self::Register(arguments) => Box::pin(arguments.run()).await,
+            Self::Whoami(arguments) => Box::pin(arguments.run()).await,
+            Self::Password(arguments) => Box::pin(arguments.run()).await,
+            Self::Sessions(arguments) => Box::pin(arguments.run()).await,
+            Self::Keys(arguments) => Box::pin(arguments.run()).await,
+            Self::Usage(arguments) => Box::pin(arguments.run()).await,
+            Self::Admin(arguments) => Box::pin(arguments.run()).await,
             Self::Config(arguments) => arguments.run(),
             Self::Doctor(arguments) => Box::pin(arguments.run()).await,
             Self::Completions(arguments) => arguments.run(),

@@ -1,20 +1,27 @@
-//! Where the API key is. The key itself is never part of the settings.
+//! Where the credential is. The secret itself is never part of the settings.
 
 use std::{env, fs, net::IpAddr, path::PathBuf};
 
-use super::{Setting, variable};
-use crate::{exit::Exit, failure::Failure};
+use super::{Setting, Settings, variable};
+use crate::{
+    credentials::Credentials,
+    exit::Exit,
+    failure::{Failure, SIGN_IN},
+};
 
-/// The file in the data folder of a server.
+/// Files in the data folder of a server.
 const KEY_FILE: &str = "api-key";
+const SETUP_TOKEN_FILE: &str = "setup-token";
 
-/// Where the API key is.
+/// Where the credential is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum KeySource {
     /// In a file of its own.
     File(PathBuf),
     /// In `SLUICE_API_KEY`.
     Variable,
+    /// In this file, where somebody has signed in to the server.
+    Login(PathBuf),
     /// In the data folder of the server on this machine.
     ThisMachine(PathBuf),
     /// Nowhere.
@@ -38,7 +45,7 @@ impl KeySource {
         }
     }
 
-    /// Reads the key for this server.
+    /// Reads the API key for this server.
     pub(crate) fn read(&self, server: &str) -> Result<String, Failure> {
         let denied = |message: String| Failure::new(Exit::Denied, message);
         match self {
@@ -49,25 +56,53 @@ impl KeySource {
                 .map_err(|error| denied(format!("{}: {error}", variable::API_KEY))),
             Self::ThisMachine(path) => fs::read_to_string(path).map_err(|error| {
                 let hint = format!(
-                    "start a server with `sluice serve`, name its folder with --data-dir, or set {}",
-                    variable::API_KEY
+                    "start a server with `sluice serve`, name its folder with --data-dir, or \
+                     {SIGN_IN}"
                 );
                 denied(format!("there is no API key: {}: {error}", path.display())).hint(hint)
             }),
-            Self::Missing => Err(denied(format!("there is no API key for {server}")).hint(format!(
-                "set {}, or name a file with --api-key-file or in a profile whose server this is",
-                variable::API_KEY
-            ))),
+            Self::Login(_) | Self::Missing => {
+                let message = format!("nobody has signed in to {server}, and there is no API key");
+                Err(denied(message).hint(SIGN_IN))
+            }
         }
     }
 
     /// Where it is, for people; never what it is.
     pub(super) fn describe(&self) -> Option<String> {
         match self {
-            Self::File(path) | Self::ThisMachine(path) => Some(path.display().to_string()),
+            Self::File(path) | Self::Login(path) | Self::ThisMachine(path) => {
+                Some(path.display().to_string())
+            }
             Self::Variable => Some("(not shown)".to_owned()),
             Self::Missing => None,
         }
+    }
+}
+
+impl Settings {
+    /// The same, where somebody has signed in to the server and no other
+    /// credential was named for it.
+    pub(crate) fn with_login(self, credentials: Option<&Credentials>) -> Self {
+        let by_itself = matches!(self.key.value, KeySource::ThisMachine(_) | KeySource::Missing);
+        // A file that cannot be read is told about when it is needed.
+        let signed_in = |credentials: &&Credentials| {
+            credentials.secret(&self.server.value).map_or(true, |secret| secret.is_some())
+        };
+        match credentials.filter(signed_in) {
+            Some(credentials) if by_itself => {
+                let login = KeySource::Login(credentials.path().to_owned());
+                Self { key: Setting::by_default(login), ..self }
+            }
+            _ => self,
+        }
+    }
+
+    /// The token with which the first account of this machine's server is made,
+    /// as long as nobody has used it.
+    pub(crate) fn setup_token_file(&self) -> Option<PathBuf> {
+        let file = self.data_dir.value.join(SETUP_TOKEN_FILE);
+        (is_on_this_machine(&self.server.value) && file.exists()).then_some(file)
     }
 }
 
