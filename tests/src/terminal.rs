@@ -84,6 +84,17 @@ impl Terminal {
         self.command(arguments).stdin(Stdio::piped()).spawn().expect("the program can be started")
     }
 
+    /// Starts a command with something else as standard input and standard error.
+    pub fn start_at<S: AsRef<str>>(
+        &self,
+        arguments: &[S],
+        stdin: impl Into<Stdio>,
+        stderr: impl Into<Stdio>,
+    ) -> Child {
+        let mut command = self.command(arguments);
+        command.stdin(stdin).stderr(stderr).spawn().expect("the program can be started")
+    }
+
     /// Runs a command to its end.
     pub async fn run<S: AsRef<str>>(&self, arguments: &[S]) -> Ended {
         ended(self.start(arguments)).await

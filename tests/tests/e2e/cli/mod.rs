@@ -11,6 +11,7 @@ mod restarts;
 mod resuming;
 mod shells;
 mod signing;
+mod signing_in;
 mod syncing;
 mod transfers;
 mod watching;
