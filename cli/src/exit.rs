@@ -114,7 +114,6 @@ impl From<Reason> for Exit {
             | Reason::UploadNotActive
             | Reason::UploadExpired
             | Reason::RequestIdReused
-            | Reason::AccountExists
             | Reason::FileExists
             | Reason::AccountExists
             | Reason::FileTooLarge

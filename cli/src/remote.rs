@@ -111,21 +111,15 @@ impl Settings {
 
     /// A client that has not connected yet.
     pub(crate) fn client(&self, streams: u16) -> Result<Client, Failure> {
-        let builder = Client::builder(&self.server.value)
-            .connections(streams.into())
-            .give_up_after(self.timeout.value);
-        let builder = match &self.retries {
-            Some(retries) => builder.retries(retries.value),
-            None => builder,
-        };
-        let builder = self.with_tls(builder)?;
+        let builder = self.builder(streams)?;
         // A wrong address is the first thing to mend.
         builder.clone().build()?;
         let server = &self.server.value;
         if let (KeySource::Login(_), Some(credentials)) = (&self.key.value, Credentials::usual()) {
-            return match credentials.secret(server)? {
+            let login = credentials.login(server)?;
+            return match &login.secret {
                 Some(Secret::ApiKey(key)) => Ok(builder.api_key(key).build()?),
-                _ => Ok(builder.build()?.with_session(credentials.store(server))?),
+                _ => Ok(builder.build()?.with_session(credentials.store(server, &login))?),
             };
         }
         Ok(builder.api_key(self.key.value.read(server)?).build()?)
@@ -133,13 +127,23 @@ impl Settings {
 
     /// A client with this key, on one connection.
     pub(crate) fn with_key(&self, key: &str) -> Result<Client, Failure> {
-        let builder = Client::builder(&self.server.value).connections(1).api_key(key);
-        Ok(self.with_tls(builder)?.build()?)
+        Ok(self.builder(1)?.api_key(key).build()?)
     }
 
     /// A client without a key, on one connection.
     pub(crate) fn anonymous(&self) -> Result<Client, Failure> {
-        Ok(self.with_tls(Client::builder(&self.server.value).connections(1))?.build()?)
+        Ok(self.builder(1)?.build()?)
+    }
+
+    fn builder(&self, streams: u16) -> Result<ClientBuilder, Failure> {
+        let builder = Client::builder(&self.server.value)
+            .connections(streams.into())
+            .give_up_after(self.timeout.value);
+        let builder = match &self.retries {
+            Some(retries) => builder.retries(retries.value),
+            None => builder,
+        };
+        self.with_tls(builder)
     }
 
     fn with_tls(&self, mut builder: ClientBuilder) -> Result<ClientBuilder, Failure> {

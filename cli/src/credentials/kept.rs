@@ -16,7 +16,10 @@ pub(super) struct Kept {
 /// What is known of signing in to one server.
 #[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Login {
-    /// Whoever has signed in, for people.
+    /// Whoever has signed in, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) account_id: Option<String>,
+    /// The same for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) email: Option<String>,
     /// Absent while nobody has.
@@ -26,6 +29,13 @@ pub(crate) struct Login {
     /// here. Opens nothing by itself, and stays when somebody signs out.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) devices: BTreeMap<String, String>,
+}
+
+impl Login {
+    /// Nobody is signed in any more.
+    pub(crate) fn forget(&mut self) {
+        (self.account_id, self.email, self.secret) = (None, None, None);
+    }
 }
 
 /// What goes with calls.
@@ -85,7 +95,7 @@ impl fmt::Debug for Secret {
 impl fmt::Debug for Login {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Login")
-            .field("email", &self.email)
+            .field("account_id", &self.account_id)
             .field("secret", &self.secret)
             .finish_non_exhaustive()
     }

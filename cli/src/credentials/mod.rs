@@ -68,9 +68,11 @@ impl Credentials {
         change().map_err(|error| self.unusable(&error))
     }
 
-    /// The session of a server, for a client that refreshes it.
-    pub(crate) fn store(&self, server: &str) -> LoginStore {
-        LoginStore { credentials: self.clone(), server: server.to_owned() }
+    /// The session of whoever has signed in to a server, for a client that
+    /// refreshes it.
+    pub(crate) fn store(&self, server: &str, login: &Login) -> LoginStore {
+        let (server, account_id) = (server.to_owned(), login.account_id.clone());
+        LoginStore { credentials: self.clone(), server, account_id }
     }
 
     fn change_locked(&self, server: &str, change: impl FnOnce(&mut Login)) -> io::Result<()> {
@@ -269,7 +271,8 @@ mod tests {
     #[test]
     fn a_session_comes_back_as_it_was_saved() {
         let folder = tempfile::tempdir().unwrap();
-        let store = credentials(&folder).store(HERE);
+        let ada = Login { account_id: Some("usr_1".into()), ..Login::default() };
+        let store = credentials(&folder).store(HERE, &ada);
         assert_eq!(store.load().unwrap(), None);
         let time = |seconds| std::time::UNIX_EPOCH + Duration::new(seconds, 123_456_789);
         let tokens = sluice_sdk::SessionTokens {
@@ -281,10 +284,14 @@ mod tests {
         };
         let devices = BTreeMap::from([("a@b".to_owned(), "token".to_owned())]);
         let known = devices.clone();
-        store.credentials.change(HERE, |login| login.devices = known).unwrap();
+        let ada = Login { devices: known, ..ada };
+        store.credentials.change(HERE, |login| *login = ada).unwrap();
         let _lock = store.lock().unwrap();
         store.save(Some(&tokens)).unwrap();
         assert_eq!(store.load().unwrap(), Some(tokens));
+        // Nobody goes on with the session of somebody else.
+        let bob = Login { account_id: Some("usr_2".into()), ..Login::default() };
+        assert_eq!(store.credentials.store(HERE, &bob).load().unwrap(), None);
         store.save(None).unwrap();
         assert_eq!(store.load().unwrap(), None);
         assert_eq!(store.credentials.login(HERE).unwrap().devices, devices);

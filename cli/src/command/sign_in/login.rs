@@ -3,12 +3,9 @@
 use std::{path::PathBuf, time::UNIX_EPOCH};
 
 use clap::Args;
-use sluice_sdk::{
-    Client, MemoryStore, Reason, SessionStore, SessionTokens,
-    v1::{LoginRequest, LogoutRequest},
-};
+use sluice_sdk::{Client, MemoryStore, Reason, SessionStore, SessionTokens, v1::LoginRequest};
 
-use super::{PersonArguments, account_of, keep, keep_session, place};
+use super::{PersonArguments, account_of, keep, keep_session, place, stranger};
 use crate::{
     credentials::Secret, display::DisplayArguments, exit::Exit, failure::Failure, prompt,
     remote::RemoteArguments, settings::Settings,
@@ -42,16 +39,12 @@ pub(crate) struct LoginArguments {
 impl LoginArguments {
     pub(in crate::command) async fn run(self) -> Result<Exit, Failure> {
         let settings = self.remote.settings()?;
-        let before = place()?.secret(&settings.server.value)?;
-        let client = settings.reach(settings.anonymous()?).await?;
+        // Whatever cannot be kept is not asked for.
+        place()?.login(&settings.server.value)?;
+        let client = stranger(&settings).await?;
         match &self.token_file {
             Some(path) => self.with_token(&settings, &client, prompt::secret_in(path)?).await?,
             None => self.with_password(&settings, &client).await?,
-        }
-        if let Some(Secret::Session(tokens)) = before {
-            // The session that nobody here knows any more. It ends by itself, too.
-            let refresh_token = SessionTokens::from(tokens).refresh_token;
-            let _ = client.raw_auth().logout(LogoutRequest { refresh_token }).await;
         }
         Ok(Exit::Success)
     }

@@ -6,8 +6,14 @@ use sluice_sdk::Kind;
 
 use super::place;
 use crate::{
-    credentials::Secret, display::DisplayArguments, event::print_event, exit::Exit,
-    failure::Failure, remote::RemoteArguments, settings::Settings, terminal,
+    credentials::{Login, LoginStore, Secret},
+    display::DisplayArguments,
+    event::print_event,
+    exit::Exit,
+    failure::Failure,
+    remote::RemoteArguments,
+    settings::Settings,
+    terminal,
 };
 
 #[derive(Debug, Args)]
@@ -29,16 +35,17 @@ impl LogoutArguments {
         let settings = self.remote.settings()?;
         let credentials = place()?;
         let server = &*settings.server.value;
-        let Some(secret) = credentials.secret(server)? else {
+        let login = credentials.login(server)?;
+        let Some(secret) = &login.secret else {
             terminal::note(&format!("nobody has signed in to {server}"));
             return Ok(Exit::Success);
         };
-        let ended = match &secret {
-            Secret::Session(_) => end(&settings).await,
+        let ended = match secret {
+            Secret::Session(_) => end(&settings, credentials.store(server, &login)).await,
             Secret::ApiKey(_) => Ok(()),
         };
         // Whatever the server says: nothing is left here.
-        credentials.change(server, |login| (login.secret, login.email) = (None, None))?;
+        credentials.change(server, Login::forget)?;
         ended?;
         if self.display.json {
             print_event("signed_out", &SignedOutView { server })?;
@@ -56,8 +63,8 @@ impl LogoutArguments {
 
 /// Ends the session on the server. One that the server does not take any more
 /// has ended.
-async fn end(settings: &Settings) -> Result<(), Failure> {
-    let session = settings.anonymous()?.with_session(place()?.store(&settings.server.value));
+async fn end(settings: &Settings, store: LoginStore) -> Result<(), Failure> {
+    let session = settings.anonymous()?.with_session(store);
     let ended = match session {
         Ok(client) => client.logout().await,
         Err(error) => Err(error),

@@ -20,7 +20,7 @@ use crate::{
     exit::Exit,
     failure::Failure,
     prompt,
-    settings::{KeySource, Settings},
+    settings::{KeySource, Settings, is_on_this_machine},
     terminal,
 };
 
@@ -44,6 +44,14 @@ struct SignedInView<'a> {
     email: Option<&'a str>,
     /// The file with the credential.
     path: String,
+}
+
+/// A client that has reached the server, to sign in with.
+async fn stranger(settings: &Settings) -> Result<Client, Failure> {
+    if !settings.is_secure() && !is_on_this_machine(&settings.server.value) {
+        terminal::warning("the address begins with http://: what is typed goes there unencrypted");
+    }
+    settings.reach(settings.anonymous()?).await
 }
 
 /// Where credentials are kept, on every system that has a place for them.
@@ -78,9 +86,11 @@ fn keep(
     let credentials = place()?;
     let server = &*settings.server.value;
     let email = account.map(|account| &*account.email).filter(|email| !email.is_empty());
+    let account_id = account.map(|account| &*account.id);
     credentials.change(server, |login| {
-        login.secret = Some(secret);
+        login.account_id = account_id.map(ToOwned::to_owned);
         login.email = email.map(ToOwned::to_owned);
+        login.secret = Some(secret);
         more(login);
     })?;
     let path = credentials.path().display().to_string();
@@ -95,7 +105,6 @@ fn keep(
         terminal::warning(&format!("commands go on using the API key that {origin} names"));
     }
     if display.json {
-        let account_id = account.map(|account| &*account.id);
         return print_event("signed_in", &SignedInView { server, account_id, email, path });
     }
     terminal::note(&match email {

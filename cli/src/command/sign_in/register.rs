@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use sluice_sdk::{Reason, v1::RegisterRequest};
 
-use super::{PersonArguments, keep_session, place};
+use super::{PersonArguments, keep_session, place, stranger};
 use crate::{
     display::DisplayArguments, exit::Exit, failure::Failure, prompt, remote::RemoteArguments,
     settings::Settings,
@@ -40,8 +40,8 @@ impl RegisterArguments {
     pub(in crate::command) async fn run(self) -> Result<Exit, Failure> {
         let settings = self.remote.settings()?;
         // Whatever cannot be kept is not asked for.
-        place()?.secret(&settings.server.value)?;
-        let client = settings.reach(settings.anonymous()?).await?;
+        place()?.login(&settings.server.value)?;
+        let client = stranger(&settings).await?;
         let email = self.person.address()?;
         let file = self.person.password_file.as_deref();
         let password = prompt::new_password(file, "--password-file")?;

@@ -16,7 +16,7 @@ use tokio::{
     sync::{Mutex as Turn, OwnedMutexGuard},
     time::{self, Instant},
 };
-use tonic::{Code, Status};
+use tonic::{Code, Response, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
 use super::{SessionStore, SessionTokens};
@@ -92,7 +92,7 @@ impl LiveSession {
             return Ok(pass);
         }
         match self.in_own_task(turn).await {
-            Ok(()) => Ok(Pass { fresh: true, ..self.current().pass() }),
+            Ok(fresh) => Ok(Pass { fresh, ..self.current().pass() }),
             Err(status) => {
                 let mut current = self.current();
                 let now = Instant::now();
@@ -121,21 +121,20 @@ impl LiveSession {
     pub(crate) async fn end(&self) -> Result<()> {
         let _turn = self.turn.lock().await;
         let (_lock, kept) = self.locked().await?;
-        if let Some(tokens) = kept {
-            let request = LogoutRequest { refresh_token: tokens.refresh_token };
-            Box::pin(self.auth.clone().logout(request)).await?;
-        }
-        self.keep(None).await?;
-        Ok(())
+        let Some(tokens) = kept else { return Ok(()) };
+        let request = LogoutRequest { refresh_token: tokens.refresh_token };
+        let mut auth = self.auth.clone();
+        in_time(auth.logout(request)).await?;
+        Ok(self.keep(None).await?)
     }
 
-    /// Refreshes. A caller that gives up must not take the answer along, because
-    /// it is the only one.
+    /// Renews. A caller that gives up must not take the answer along, because it
+    /// is the only one.
     #[expect(
         clippy::disallowed_methods,
         reason = "a client has no shutdown that would have to wait for it"
     )]
-    async fn in_own_task(self: &Arc<Self>, turn: OwnedMutexGuard<()>) -> Result<(), Status> {
+    async fn in_own_task(self: &Arc<Self>, turn: OwnedMutexGuard<()>) -> Result<bool, Status> {
         let this = Arc::clone(self);
         let task = tokio::spawn(async move {
             let renewed = this.renew().await;
@@ -149,7 +148,8 @@ impl LiveSession {
         }
     }
 
-    async fn renew(&self) -> Result<(), Status> {
+    /// Gets other tokens; answers whether the server has made them just now.
+    async fn renew(&self) -> Result<bool, Status> {
         let (_lock, kept) = self.locked().await?;
         let kept = kept.ok_or_else(ended)?;
         let mine = self.current().tokens.refresh_token.clone();
@@ -157,16 +157,14 @@ impl LiveSession {
             // Another process was here before.
             *self.current() = Current::loaded(kept.clone()).map_err(unusable)?;
             if self.good().is_some() {
-                return Ok(());
+                return Ok(false);
             }
         } else if let Some(refused) = &self.current().refused {
             return Err(refused.clone());
         }
         let request = RefreshSessionRequest { refresh_token: kept.refresh_token };
         let mut auth = self.auth.clone();
-        let answer = time::timeout(REFRESH_TIMEOUT, Box::pin(auth.refresh_session(request)));
-        let late = |_| Status::deadline_exceeded("the server did not refresh the session in time");
-        let answer = answer.await.map_err(late).flatten();
+        let answer = in_time(auth.refresh_session(request)).await;
         let answer = answer.inspect_err(|status| self.refused(status))?;
         let tokens = answer.into_inner().tokens.unwrap_or_default();
         let tokens = SessionTokens::try_from(tokens).map_err(unusable)?;
@@ -175,7 +173,7 @@ impl LiveSession {
         self.keep(Some(tokens)).await?;
         tracing::debug!("the session was refreshed");
         *self.current() = next;
-        Ok(())
+        Ok(true)
     }
 
     /// Whether this is the end of the session.
@@ -250,6 +248,17 @@ fn left_of(tokens: &SessionTokens) -> Option<Duration> {
 
 fn early(left: Duration) -> Duration {
     EARLY.min(left / 5)
+}
+
+/// The answer to a call, or that there is none.
+async fn in_time<A>(
+    call: impl Future<Output = Result<Response<A>, Status>>,
+) -> Result<Response<A>, Status> {
+    // Boxed: the futures of generated calls are large.
+    match time::timeout(REFRESH_TIMEOUT, Box::pin(call)).await {
+        Ok(answer) => answer,
+        Err(_) => Err(Status::deadline_exceeded("the server has not answered in time")),
+    }
 }
 
 /// Somebody has signed out.

@@ -151,6 +151,7 @@ async fn see_everything() -> Seen {
         assert!(ended.code.is_some(), "{command:?}: {ended:?}");
         seen.add(&ended.stdout);
     }
+    see_accounts(&server, &terminal, &mut seen).await;
     let content = Content::new(4 * MIB, 4 * MIB);
     let stored = Stored::find(&server.data_dir(), &content).expect("the bytes are stored");
     stored.flip_bit(MIB, 0);
@@ -161,6 +162,43 @@ async fn see_everything() -> Seen {
     ended(watch).await;
     seen.add(&printed);
     seen
+}
+
+/// What is about accounts, by the operator.
+async fn see_accounts(server: &Server, terminal: &Terminal, seen: &mut Seen) {
+    fs::write(terminal.path("old"), "twelve tired tortoises").unwrap();
+    fs::write(terminal.path("new"), "twelve lazy lizards").unwrap();
+    let data_dir = server.data_dir();
+    let data_dir = ["--data-dir", data_dir.to_str().unwrap()];
+    let register = ["register", "--email", "ada@example.com", "--password-file", "old"];
+    let create = ["keys", "create", "key", "--scope", "files:read", "--json"];
+    let created = terminal.run(&create).await;
+    seen.add(&created.stdout);
+    let key = created.event("api_key")["api_key_id"].as_str().unwrap().to_owned();
+    for command in [
+        &["whoami"][..],
+        &[&register[..], &data_dir].concat(),
+        &["whoami"],
+        &["sessions", "ls"],
+        &["keys", "ls"],
+        &["keys", "revoke", &key],
+        &["keys", "revoke", &key],
+        &["password", "--password-file", "old", "--new-password-file", "new"],
+        &["sessions", "revoke", "--others"],
+        &["login", "--email", "ada@example.com", "--password-file", "old"],
+        &["login", "--email", "ada@example.com", "--password-file", "new"],
+        &["logout"],
+        &["logout"],
+        &["usage"],
+        &["admin", "accounts"],
+        &["admin", "quota", "ada@example.com", "--max-bytes", "1GiB"],
+        &["admin", "suspend", "ada@example.com"],
+        &["admin", "invite"],
+    ] {
+        let ended = terminal.run(&[command, &["--json"]].concat()).await;
+        assert!(ended.code.is_some(), "{command:?}: {ended:?}");
+        seen.add(&ended.stdout);
+    }
 }
 
 /// Reads whole lines until one names this event.
