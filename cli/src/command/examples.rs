@@ -118,7 +118,7 @@ Examples:
   sluice login                                  asks for address and password
   sluice login --server https://files.example.com --email ada@example.com
   sluice login --email ada@example.com --password-file - < password
-  sluice login --token-file key                 an API key, which this user's commands use from now on";
+  sluice login --token-file key                 an API key, for programs of this user";
 
 pub(super) const LOGOUT: &str = "\
 Examples:

@@ -17,8 +17,7 @@ use serde_json::Value;
 use sluice_domain::Reason;
 use sluice_proto::v1::{ListFilesRequest, RefreshSessionRequest};
 use sluice_tests::{
-    Client, Content, Ended, PASSWORD, Server, Terminal, assert_reason, ended, eventually,
-    reason,
+    Client, Content, Ended, PASSWORD, Server, Terminal, assert_reason, ended, eventually, reason,
 };
 
 const LIMIT: Duration = Duration::from_secs(60);
