@@ -130,10 +130,6 @@ impl LiveSession {
 
     /// Renews. A caller that gives up must not take the answer along, because it
     /// is the only one.
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "a client has no shutdown that would have to wait for it"
-    )]
     async fn in_own_task(self: &Arc<Self>, turn: OwnedMutexGuard<()>) -> Result<bool, Status> {
         let this = Arc::clone(self);
         let task = tokio::spawn(async move {
