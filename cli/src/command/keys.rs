@@ -50,7 +50,7 @@ enum KeysCommand {
     /// Make a key and print its secret
     #[command(after_help = examples::KEYS_CREATE, long_about = ABOUT)]
     Create(CreateArguments),
-    /// End keys
+    /// End an API key
     #[command(after_help = examples::KEYS_REVOKE)]
     Revoke(RevokeArguments),
 }
