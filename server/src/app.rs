@@ -156,8 +156,9 @@ async fn offer_registration(
         let mut output = std::io::stderr().lock();
         let _ = writeln!(
             output,
-            "Nobody has registered yet. The operator's account is whoever uses this token first:\n\
-             \n  {}\n\nPrograms on this machine need none: they use the API key in the data folder.",
+            "Nobody has registered yet. `sluice register` on this machine makes the operator's account; from \
+             elsewhere it takes this token, once:\n\n  {}\n\nPrograms on this machine need none: they use \
+             the API key in the data folder.",
             token.expose_secret()
         );
     }
