@@ -10,7 +10,14 @@ use figment::{
 use super::{Config, ConfigError, ENVIRONMENT_PREFIX, Overrides};
 
 /// What has no default, and is not there unless somebody sets it.
-const OPTIONAL: [&str; 4] = ["server.public_url", "tls.certificate", "tls.client_ca", "tls.key"];
+const OPTIONAL: [&str; 6] = [
+    "quota.max_bytes",
+    "quota.max_file_size",
+    "server.public_url",
+    "tls.certificate",
+    "tls.client_ca",
+    "tls.key",
+];
 
 /// One value. None of them is a secret: secrets are in files of their own.
 #[derive(Debug, Clone, PartialEq, Eq)]
