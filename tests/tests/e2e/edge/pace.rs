@@ -95,7 +95,10 @@ async fn a_silent_body_of_a_unary_call_ends_too() {
         let path = "/sluice.v1.UploadService/GetUpload";
         let answer = web.send_stream(Method::POST, path, 105, silent).await.unwrap();
         let status = answer.status.expect("a gRPC answer");
-        assert_eq!(sluice_tests::reason(&status), Some(Reason::StreamIdle), "{status:?}");
+        // So few bytes are too slow in the same moment in which it is silent too long.
+        let reason = sluice_tests::reason(&status);
+        let either = [Some(Reason::StreamIdle), Some(Reason::StreamTooSlow)];
+        assert!(either.contains(&reason), "{status:?}");
     }
 }
 
