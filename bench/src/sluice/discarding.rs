@@ -11,7 +11,7 @@ use sluice_server::{
     adapters::embedded::DataFolder,
     app,
     config::{Config, Overrides},
-    ports::{BlobReader, BlobStore, PartWriter},
+    ports::{BlobReader, BlobStore, PartWriter, Persisted},
     service::identity::access,
 };
 use tokio::net::TcpListener;
@@ -52,6 +52,10 @@ impl BlobStore for DiscardingBlobs {
 
     async fn fence(&self, _upload: UploadId, _epoch: Epoch) {}
 
+    async fn is_sealed(&self, _upload: UploadId, _size: u64) -> sluice_domain::Result<bool> {
+        Ok(false)
+    }
+
     async fn seal(&self, _upload: UploadId, _size: u64) -> sluice_domain::Result<()> {
         Ok(())
     }
@@ -79,8 +83,8 @@ impl PartWriter for DiscardingWriter {
         Ok(())
     }
 
-    async fn persist(&mut self) -> sluice_domain::Result<()> {
-        Ok(())
+    async fn persist(&mut self) -> sluice_domain::Result<Persisted> {
+        Ok(Persisted::Stored)
     }
 
     async fn abandon(self: Box<Self>) {}

@@ -31,6 +31,10 @@ pub trait BlobStore: Send + Sync + 'static {
     /// writer can change a byte of the upload any more.
     async fn fence(&self, upload: UploadId, epoch: Epoch);
 
+    /// Whether nothing is left for [`seal`](Self::seal) to do once all parts of
+    /// an upload of `size` bytes are recorded.
+    async fn is_sealed(&self, upload: UploadId, size: u64) -> Result<bool>;
+
     /// Makes the upload's object the file of `size` bytes, all of which are
     /// persisted. Idempotent; after it returns, the file survives power loss.
     async fn seal(&self, upload: UploadId, size: u64) -> Result<()>;
@@ -56,6 +60,16 @@ pub trait BlobReader: Send + Sync {
     async fn read(&self, range: ByteRange) -> Result<Bytes>;
 }
 
+/// Where the bytes of a part are once they were persisted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Persisted {
+    /// In the store: they survive power loss.
+    Stored,
+    /// Here: they are kept with the part's record, by the transaction that makes
+    /// it, and read through the store.
+    WithRecord(Bytes),
+}
+
 /// The claim on one part, and the way to write it. Dropping it gives the part
 /// up: what was written is not kept, and the claim ends as soon as no write is
 /// under way.
@@ -69,10 +83,11 @@ pub trait PartWriter: Send + Sync {
     /// than a few frames.
     async fn write(&mut self, bytes: Bytes) -> Result<()>;
 
-    /// Makes all bytes survive power loss. On an error none of them count, and
-    /// the writer can only be dropped. The claim stays until then, so that the
-    /// caller can commit the part's record under it.
-    async fn persist(&mut self) -> Result<()>;
+    /// Makes all bytes survive power loss, or leaves that to the part's record.
+    /// On an error none of them count, and the writer can only be dropped. The
+    /// claim stays until then, so that the caller can commit the part's record
+    /// under it.
+    async fn persist(&mut self) -> Result<Persisted>;
 
     /// Gives the part up and returns when the claim has ended.
     async fn abandon(self: Box<Self>);

@@ -16,7 +16,7 @@ pub mod signing_key_store;
 pub mod upload_store;
 
 pub use account_store::{AccountPage, AccountStore, InvitationHash, NewAccount, PasswordHash};
-pub use blob_store::{BlobReader, BlobStore, PartWriter};
+pub use blob_store::{BlobReader, BlobStore, PartWriter, Persisted};
 pub use change_feed::{Change, ChangeFeed, ChangePage, Changed, FeedPosition};
 pub use clock::Clock;
 pub use credential_store::{
@@ -26,5 +26,6 @@ pub use event_queue::{Backlog, Delivery, Event, EventQueue, Receipt};
 pub use file_store::{FileChange, FileOrder, FilePage, FilePosition, FileQuery, FileStore};
 pub use signing_key_store::{KeyPurpose, SigningKey, SigningKeyId, SigningKeyStore};
 pub use upload_store::{
-    Created, Freeze, NewUpload, RequestKey, UploadPage, UploadQuery, UploadStore, Written,
+    Created, Freeze, NewUpload, PersistedPart, RequestKey, UploadPage, UploadQuery, UploadStore,
+    Written,
 };

@@ -8,6 +8,8 @@ use sluice_domain::{
     Quota, RangeSet, RequestId, Result, Sha256, Timestamp, Upload, UploadId, UploadState,
 };
 
+use super::Persisted;
+
 /// What makes a creation idempotent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RequestKey {
@@ -36,6 +38,22 @@ pub enum Created {
     New,
     /// The same request was answered before, with this upload.
     Before(Upload),
+}
+
+/// A part whose bytes are persisted, or will be with its record.
+#[derive(Debug, Clone)]
+pub struct PersistedPart {
+    /// The record.
+    pub record: Part,
+    /// Where the bytes are.
+    pub bytes: Persisted,
+}
+
+impl From<Part> for PersistedPart {
+    /// A part whose bytes are in the blob store.
+    fn from(record: Part) -> Self {
+        Self { record, bytes: Persisted::Stored }
+    }
 }
 
 /// How an upload is frozen for completion.
@@ -126,14 +144,15 @@ pub trait UploadStore: Send + Sync + 'static {
         time_to_live: Duration,
     ) -> Result<Upload>;
 
-    /// Records a part whose bytes are durable, if it has no record yet, and
-    /// slides the expiry. Needs an active upload and the current epoch.
+    /// Records a part whose bytes are durable, or are to be kept with the record,
+    /// if it has no record yet, and slides the expiry. Needs an active upload and
+    /// the current epoch.
     async fn commit_part(
         &self,
         owner: AccountId,
         id: UploadId,
         epoch: Epoch,
-        part: Part,
+        part: PersistedPart,
         now: Timestamp,
         time_to_live: Duration,
     ) -> Result<()>;
@@ -169,6 +188,16 @@ pub trait UploadStore: Send + Sync + 'static {
     /// readable, and enqueues what must follow, in one transaction. A completed
     /// upload answers the file that it became.
     async fn publish(&self, owner: AccountId, id: UploadId, now: Timestamp) -> Result<File>;
+
+    /// [`freeze`](Self::freeze) and [`publish`](Self::publish) in one
+    /// transaction, for an upload whose bytes need no sealing.
+    async fn freeze_and_publish(
+        &self,
+        owner: AccountId,
+        id: UploadId,
+        freeze: Freeze,
+        now: Timestamp,
+    ) -> Result<File>;
 
     /// `ACTIVE → FAILED`, and its bytes are to be deleted.
     async fn fail_upload(

@@ -73,7 +73,11 @@ pub async fn complete(
         // What is frozen holds its name: it is finished even if the caller goes
         // away in between.
         async move {
-            let upload = context.uploads.freeze(owner, id, freeze, context.clock.now()).await?;
+            let now = context.clock.now();
+            if context.blobs.is_sealed(id, freeze.digest.size).await? {
+                return context.uploads.freeze_and_publish(owner, id, freeze, now).await;
+            }
+            let upload = context.uploads.freeze(owner, id, freeze, now).await?;
             publish(&context, &upload).await
         }
     };

@@ -49,6 +49,7 @@ promises! { upload_store, engine => (&*engine.database):
     freezing_keeps_what_was_decided
     freezing_refuses_a_taken_name
     an_upload_becomes_one_file
+    an_upload_can_become_a_file_at_once
     publishing_needs_a_freeze
     a_declared_sha256_is_checked_first
     the_last_completion_keeps_the_name
@@ -153,13 +154,17 @@ promises! { signing_key_store, engine => (&*engine.database):
     superseded_keys_are_forgotten
 }
 
+promises! { small_files, engine => (&engine.blobs, &*engine.database):
+    a_small_file_is_like_any_other
+    a_file_may_turn_out_to_be_small
+    what_needs_no_sealing_is_whole
+}
+
 promises! { blob_store, engine => (&engine.blobs):
     persisted_bytes_read_back
     frames_of_any_size_make_a_part
     missing_bytes_are_corrupt
     sealing_is_idempotent
-    a_small_file_is_like_any_other
-    a_file_may_turn_out_to_be_small
     an_abandoned_part_can_be_written_anew
     deleted_bytes_are_gone
     a_sound_store_is_healthy

@@ -237,7 +237,7 @@ async fn callers_who_go_away_leave_a_working_server() {
             root: None,
         };
         let (now, ttl) = (server.context.clock.now(), Duration::from_secs(60));
-        store.commit_part(CALLER.owner, id, Epoch::FIRST, part, now, ttl)
+        store.commit_part(CALLER.owner, id, Epoch::FIRST, part.into(), now, ttl)
     });
     join_all(recorded).await.into_iter().collect::<Result<Vec<_>>>().expect("they are recorded");
 

@@ -47,7 +47,7 @@ async fn record(server: &Server, id: UploadId, number: u32) {
     let plan = PartPlan { part_size: PART, size: None };
     let mut hasher = PartHasher::new(number, plan.start(number));
     assert!(hasher.fold(&bytes, Crc32c::of(&bytes)));
-    let part: Part = hasher.finish();
+    let part = hasher.finish().into();
     let context = &server.context;
     let epoch = context.uploads.upload(CALLER.owner, id).await.expect("it is there").epoch;
     let (now, ttl) = (context.clock.now(), context.limits.upload_ttl);

@@ -19,6 +19,7 @@ use super::{
     disk::{Disk, DiskFile},
     io_error,
     part_writer::{BATCH, DiskPartWriter},
+    small_contents::LARGEST,
     space::Room,
 };
 use crate::{
@@ -133,6 +134,13 @@ impl BlobStore for DiskBlobStore {
 
     async fn fence(&self, upload: UploadId, epoch: Epoch) {
         self.claims.fence(upload, epoch).await;
+    }
+
+    async fn is_sealed(&self, upload: UploadId, size: u64) -> Result<bool> {
+        if size > LARGEST {
+            return Ok(false);
+        }
+        Ok(size == 0 || self.shared.database.small_length(upload).await? == Some(size))
     }
 
     async fn seal(&self, upload: UploadId, size: u64) -> Result<()> {

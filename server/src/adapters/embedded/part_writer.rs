@@ -15,7 +15,11 @@ use super::{
     small_contents::is_small,
     space::TakenRoom,
 };
-use crate::{metrics, ports::PartWriter, tasks::joined};
+use crate::{
+    metrics,
+    ports::{PartWriter, Persisted},
+    tasks::joined,
+};
 
 /// Bytes that are written in one go.
 pub(super) const BATCH: usize = 1024 * 1024;
@@ -29,7 +33,7 @@ pub(super) struct DiskPartWriter {
     hold: Arc<Hold>,
     upload: UploadId,
     part: PartNumber,
-    /// Of a small file, which is kept in memory until it is persisted.
+    /// Of a small file, which is kept in memory until its record is made.
     row: Option<TakenRoom>,
     target: Option<Target>,
     pending: Batch,
@@ -103,24 +107,6 @@ impl DiskPartWriter {
     }
 }
 
-impl DiskPartWriter {
-    /// Commits all bytes as a row. The claim lasts until that is over, also if
-    /// nobody waits for it.
-    async fn persist_row(&mut self, mut room: TakenRoom) -> Result<()> {
-        let content = self.pending.take_one();
-        let gate = self.hold.enter().await?;
-        let (shared, upload) = (Arc::clone(&self.shared), self.upload);
-        let committed = self.shared.tasks.spawn(async move {
-            let length = content.len() as u64;
-            shared.database.put_small_content(upload, content).await?;
-            room.spend(length);
-            Ok(gate)
-        });
-        self.durable = Some(joined(committed.await)?);
-        Ok(())
-    }
-}
-
 #[async_trait]
 impl PartWriter for DiskPartWriter {
     async fn begin(&mut self, plan: PartPlan) -> Result<()> {
@@ -157,9 +143,10 @@ impl PartWriter for DiskPartWriter {
         Ok(())
     }
 
-    async fn persist(&mut self) -> Result<()> {
-        if let Some(room) = self.row.take() {
-            return self.persist_row(room).await;
+    async fn persist(&mut self) -> Result<Persisted> {
+        if self.row.is_some() {
+            self.durable = Some(self.hold.enter().await?);
+            return Ok(Persisted::WithRecord(self.pending.take_one()));
         }
         let rest = self.pending.take();
         self.flush(rest).await?;
@@ -178,7 +165,7 @@ impl PartWriter for DiskPartWriter {
             Ok(gate)
         });
         self.durable = Some(joined(synced.await)?);
-        Ok(())
+        Ok(Persisted::Stored)
     }
 
     async fn abandon(mut self: Box<Self>) {

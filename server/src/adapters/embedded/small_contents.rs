@@ -2,35 +2,30 @@
 //! ([ADR 7](../../../../docs/adr/0007-small-files-are-rows.md)).
 
 use bytes::Bytes;
-use rusqlite::{OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, params};
 use sluice_domain::{PartPlan, Result, UploadId};
 
-use super::{Database, rows::Sql};
+use super::{Database, database::Outcome, rows::Sql};
 
 /// Largest file that is kept as a row, in bytes. Up to here a row is written
 /// faster than a file; every byte of a row is written twice, to the log and to
 /// the database.
-const LARGEST: u64 = 64 * 1024;
+pub(super) const LARGEST: u64 = 64 * 1024;
 
 /// Whether an upload's bytes go into a row: it is small, and has one part.
 pub(super) fn is_small(plan: PartPlan) -> bool {
     plan.size.is_some_and(|size| size <= LARGEST.min(plan.part_size))
 }
 
-impl Database {
-    /// Keeps an upload's bytes, instead of any that are there.
-    pub(super) async fn put_small_content(&self, upload: UploadId, content: Bytes) -> Result<()> {
-        self.write(move |connection| {
-            let mut statement = connection.prepare_cached(
-                "INSERT INTO small_contents (upload_id, content) VALUES (?, ?) \
-                 ON CONFLICT DO UPDATE SET content = excluded.content",
-            )?;
-            statement.execute(params![Sql(upload), &content[..]])?;
-            Ok(())
-        })
-        .await
-    }
+/// Keeps an upload's bytes.
+pub(super) fn insert(connection: &Connection, upload: UploadId, content: &[u8]) -> Outcome<()> {
+    let mut statement = connection
+        .prepare_cached("INSERT INTO small_contents (upload_id, content) VALUES (?, ?)")?;
+    statement.execute(params![Sql(upload), content])?;
+    Ok(())
+}
 
+impl Database {
     /// An upload's bytes, if they are in a row.
     pub(super) async fn small_content(&self, upload: UploadId) -> Result<Option<Bytes>> {
         self.read(move |connection| {

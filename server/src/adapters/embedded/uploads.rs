@@ -15,11 +15,13 @@ use super::{
     events::enqueue,
     files, parts,
     rows::Sql,
+    small_contents,
     upload_records::{create, find, get, list, owners_and_ids, save, save_progress, save_reserved},
     usage,
 };
 use crate::ports::{
-    Created, Event, Freeze, NewUpload, UploadPage, UploadQuery, UploadStore, Written,
+    Created, Event, Freeze, NewUpload, Persisted, PersistedPart, UploadPage, UploadQuery,
+    UploadStore, Written,
 };
 
 #[async_trait]
@@ -93,7 +95,7 @@ impl UploadStore for Database {
         owner: AccountId,
         id: UploadId,
         epoch: Epoch,
-        part: Part,
+        part: PersistedPart,
         now: Timestamp,
         time_to_live: Duration,
     ) -> Result<()> {
@@ -101,17 +103,21 @@ impl UploadStore for Database {
             let mut upload = get(connection, owner, id)?;
             upload.check_active()?;
             upload.check_epoch(epoch)?;
-            let range = upload.plan.range(part.number);
-            if range.len() != part.size {
+            let PersistedPart { record, bytes } = part;
+            let range = upload.plan.range(record.number);
+            if range.len() != record.size {
                 // The size was fixed after this part was begun.
-                let end = range.start + part.size;
+                let end = range.start + record.size;
                 return Err(upload.check_final_size(range.end, end).err().map_or_else(
                     || Fault::from(Error::storage_io("a part of the wrong size")),
                     Fault::from,
                 ));
             }
-            if parts::insert(connection, id, &part)? {
-                upload.persisted_bytes += part.size;
+            if parts::insert(connection, id, &record)? {
+                upload.persisted_bytes += record.size;
+                if let Persisted::WithRecord(content) = bytes {
+                    small_contents::insert(connection, id, &content)?;
+                }
             }
             touch(&mut upload, now, time_to_live);
             save_progress(connection, &upload)
@@ -171,44 +177,24 @@ impl UploadStore for Database {
         freeze: Freeze,
         now: Timestamp,
     ) -> Result<Upload> {
-        self.write_of(owner, move |connection| {
-            let mut upload = get(connection, owner, id)?;
-            let state = upload.state.after(Transition::Freeze)?;
-            freeze.epoch.map_or(Ok(()), |epoch| upload.check_epoch(epoch))?;
-            let persisted = parts::persisted_ranges(connection, &upload)?;
-            let size = freeze.digest.size;
-            upload.check_final_size(size, persisted.end())?;
-            upload.check_parts_present(size, &persisted)?;
-            upload.name = freeze.name.unwrap_or(upload.name);
-            upload.on_conflict = freeze.on_conflict.unwrap_or(upload.on_conflict);
-            if upload.on_conflict == OnConflict::Fail {
-                files::check_name_free(connection, owner, &upload.name)?;
-            }
-            upload.declared.sha256 = upload.declared.sha256.or(freeze.sha256);
-            upload.state = state;
-            upload.plan.size = Some(size);
-            usage::shrink(connection, &mut upload, size)?;
-            upload.update_time = now;
-            let sequence = next_sequence(connection)?;
-            upload.completion = Some(Completion { digest: freeze.digest, sequence });
-            save(connection, &upload)?;
-            Ok(upload)
-        })
-        .await
+        self.write_of(owner, move |connection| freeze_upload(connection, owner, id, freeze, now))
+            .await
     }
 
     async fn publish(&self, owner: AccountId, id: UploadId, now: Timestamp) -> Result<File> {
+        self.write_of(owner, move |connection| publish_upload(connection, owner, id, now)).await
+    }
+
+    async fn freeze_and_publish(
+        &self,
+        owner: AccountId,
+        id: UploadId,
+        freeze: Freeze,
+        now: Timestamp,
+    ) -> Result<File> {
         self.write_of(owner, move |connection| {
-            let mut upload = get(connection, owner, id)?;
-            if upload.state == UploadState::Completed {
-                return files::get(connection, owner, upload.file_id);
-            }
-            upload.state = upload.state.after(Transition::Publish)?;
-            upload.update_time = now;
-            let size = upload.completion.map_or(0, |completion| completion.digest.size);
-            usage::close(connection, &mut upload, size)?;
-            save(connection, &upload)?;
-            publish(connection, upload, now)
+            freeze_upload(connection, owner, id, freeze, now)?;
+            publish_upload(connection, owner, id, now)
         })
         .await
     }
@@ -299,6 +285,56 @@ impl UploadStore for Database {
     async fn file_of_upload(&self, owner: AccountId, file_id: FileId) -> Result<File> {
         self.read(move |connection| files::get(connection, owner, file_id)).await
     }
+}
+
+/// `ACTIVE → COMPLETING`.
+fn freeze_upload(
+    connection: &Connection,
+    owner: AccountId,
+    id: UploadId,
+    freeze: Freeze,
+    now: Timestamp,
+) -> Outcome<Upload> {
+    let mut upload = get(connection, owner, id)?;
+    let state = upload.state.after(Transition::Freeze)?;
+    freeze.epoch.map_or(Ok(()), |epoch| upload.check_epoch(epoch))?;
+    let persisted = parts::persisted_ranges(connection, &upload)?;
+    let size = freeze.digest.size;
+    upload.check_final_size(size, persisted.end())?;
+    upload.check_parts_present(size, &persisted)?;
+    upload.name = freeze.name.unwrap_or(upload.name);
+    upload.on_conflict = freeze.on_conflict.unwrap_or(upload.on_conflict);
+    if upload.on_conflict == OnConflict::Fail {
+        files::check_name_free(connection, owner, &upload.name)?;
+    }
+    upload.declared.sha256 = upload.declared.sha256.or(freeze.sha256);
+    upload.state = state;
+    upload.plan.size = Some(size);
+    usage::shrink(connection, &mut upload, size)?;
+    upload.update_time = now;
+    let sequence = next_sequence(connection)?;
+    upload.completion = Some(Completion { digest: freeze.digest, sequence });
+    save(connection, &upload)?;
+    Ok(upload)
+}
+
+/// `COMPLETING → COMPLETED`.
+fn publish_upload(
+    connection: &Connection,
+    owner: AccountId,
+    id: UploadId,
+    now: Timestamp,
+) -> Outcome<File> {
+    let mut upload = get(connection, owner, id)?;
+    if upload.state == UploadState::Completed {
+        return files::get(connection, owner, upload.file_id);
+    }
+    upload.state = upload.state.after(Transition::Publish)?;
+    upload.update_time = now;
+    let size = upload.completion.map_or(0, |completion| completion.digest.size);
+    usage::close(connection, &mut upload, size)?;
+    save(connection, &upload)?;
+    publish(connection, upload, now)
 }
 
 fn touch(upload: &mut Upload, now: Timestamp, time_to_live: Duration) {

@@ -130,71 +130,6 @@ pub async fn an_abandoned_part_can_be_written_anew(store: &Arc<dyn BlobStore>) {
     assert_eq!(read(store, upload, range_of(2)).await, full_of(2));
 }
 
-/// A file that is known to be small goes through the same life as any other,
-/// however it is kept.
-pub async fn a_small_file_is_like_any_other(store: &Arc<dyn BlobStore>) {
-    for size in [1, 100, PART_SIZE] {
-        let plan = PartPlan { part_size: PART_SIZE, size: Some(size) };
-        let (upload, whole) = (new_id(), ByteRange { start: 0, end: size });
-        let content = |byte: u8| full_of(byte).slice(..usize::try_from(size).expect("small"));
-        assert_refused(store.open(upload).await.map(drop), Reason::StoredDataCorrupt);
-        for (byte, end) in [(1, "dropped"), (2, "persisted"), (3, "abandoned"), (4, "persisted")] {
-            let mut writer = claim(store, upload, 1).await;
-            writer.begin(plan).await.expect("there is room");
-            for piece in content(byte).chunks(33) {
-                writer.write(Bytes::copy_from_slice(piece)).await.expect("it is taken");
-            }
-            match end {
-                "persisted" => writer.persist().await.expect("it is persisted"),
-                "abandoned" => writer.abandon().await,
-                _ => drop(writer),
-            }
-            if byte == 2 {
-                assert_eq!(read(store, upload, whole).await, content(2));
-            }
-        }
-        for _ in 0..2 {
-            store.seal(upload, size).await.expect("it is a file");
-        }
-        assert_refused(store.seal(upload, size + 1).await, Reason::StoredDataCorrupt);
-        let reader = store.open(upload).await.expect("it is stored");
-        assert_eq!(reader.read(whole).await.expect("it is there"), content(4));
-        let beyond = ByteRange { start: 0, end: size + 1 };
-        assert_refused(reader.read(beyond).await, Reason::StoredDataCorrupt);
-        let beyond = ByteRange { start: size + 1, end: size + 2 };
-        assert_refused(reader.read(beyond).await, Reason::StoredDataCorrupt);
-        store.delete(upload).await.expect("it is deleted");
-        assert_refused(store.open(upload).await.map(drop), Reason::StoredDataCorrupt);
-    }
-}
-
-/// A file that turned out to be small after its bytes were persisted is read
-/// as it is, and deleted whole.
-pub async fn a_file_may_turn_out_to_be_small(store: &Arc<dyn BlobStore>) {
-    let upload = new_id();
-    let unknown = PartPlan { part_size: PART_SIZE, size: None };
-    let mut writer = claim(store, upload, 1).await;
-    writer.begin(unknown).await.expect("there is room");
-    writer.write(full_of(1)).await.expect("it is written");
-    writer.persist().await.expect("it is persisted");
-    drop(writer);
-    store.seal(upload, PART_SIZE).await.expect("it is a file");
-    assert_eq!(read(store, upload, range_of(1)).await, full_of(1));
-
-    // The record of that part was never committed; another writer knows more.
-    let known = PartPlan { size: Some(100), ..unknown };
-    let mut writer = claim(store, upload, 1).await;
-    writer.begin(known).await.expect("there is room");
-    writer.write(full_of(2).slice(..100)).await.expect("it is written");
-    writer.persist().await.expect("it is persisted");
-    drop(writer);
-    store.seal(upload, 100).await.expect("it is a file");
-    let whole = ByteRange { start: 0, end: 100 };
-    assert_eq!(read(store, upload, whole).await, full_of(2).slice(..100));
-    store.delete(upload).await.expect("it is deleted");
-    assert_refused(store.open(upload).await.map(drop), Reason::StoredDataCorrupt);
-}
-
 /// Deleted bytes are gone, and deleting is idempotent; a reader from before
 /// reads on.
 pub async fn deleted_bytes_are_gone(store: &Arc<dyn BlobStore>) {
@@ -266,7 +201,7 @@ pub async fn a_silent_writer_is_taken_over(store: &Arc<dyn BlobStore>) {
     let second = write(store, upload, 1, 2).await;
     assert!(start.elapsed() < PATIENCE, "nobody takes over");
     let late = match silent.write(full_of(1)).await {
-        Ok(()) => silent.persist().await,
+        Ok(()) => silent.persist().await.map(drop),
         refused => refused,
     };
     assert_refused(late, Reason::PartBusy);
@@ -304,7 +239,7 @@ pub async fn a_newer_epoch_takes_over_at_once(store: &Arc<dyn BlobStore>) {
     let _new = claimed.expect("the part is free for a newer writer");
     assert!(start.elapsed() < Duration::from_millis(500), "it waits for an older writer");
     let late = match old.write(full_of(1)).await {
-        Ok(()) => old.persist().await,
+        Ok(()) => old.persist().await.map(drop),
         refused => refused,
     };
     assert_refused(late, Reason::StaleWriter);
@@ -326,7 +261,7 @@ pub async fn a_fence_ends_older_writers(store: &Arc<dyn BlobStore>) {
 
     store.fence(upload, Epoch(2)).await;
     let late = match old.write(full_of(1)).await {
-        Ok(()) => old.persist().await,
+        Ok(()) => old.persist().await.map(drop),
         refused => refused,
     };
     assert_refused(late, Reason::StaleWriter);
@@ -368,7 +303,7 @@ pub async fn a_dropped_writer_holds_its_part_until_its_write_is_over(store: &Arc
                 for _ in 0..4 {
                     writer.write(Bytes::from(vec![1; 1 << 20])).await.expect("it is written");
                 }
-                writer.persist().await
+                writer.persist().await.map(drop)
             })
         };
         tokio::time::sleep(Duration::from_micros(200 * round)).await;

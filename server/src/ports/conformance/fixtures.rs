@@ -94,7 +94,7 @@ pub(super) fn part(of: u32, byte: u8) -> Part {
 }
 
 pub(super) async fn commit(store: &dyn UploadStore, upload: &Upload, part: Part) -> Result<()> {
-    store.commit_part(upload.owner, upload.id, upload.epoch, part, NOW, TTL).await
+    store.commit_part(upload.owner, upload.id, upload.epoch, part.into(), NOW, TTL).await
 }
 
 /// A new upload with so many parts, all persisted.

@@ -13,6 +13,7 @@ pub mod event_queue;
 pub mod file_store;
 pub mod quotas;
 pub mod signing_key_store;
+pub mod small_files;
 pub mod upload_store;
 
 mod fixtures;

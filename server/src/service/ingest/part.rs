@@ -8,7 +8,7 @@ use sluice_domain::{
 
 use crate::{
     metrics,
-    ports::PartWriter,
+    ports::{PartWriter, PersistedPart},
     service::{Caller, Context, completion::check_same},
     tasks::joined,
 };
@@ -137,9 +137,10 @@ impl PartInProgress {
         let work = {
             let context = context.clone();
             async move {
-                writer.persist().await?;
+                let bytes = writer.persist().await?;
                 let (now, ttl) = (context.clock.now(), context.limits.upload_ttl);
                 let size = part.size;
+                let part = PersistedPart { record: part, bytes };
                 if reserved.is_some_and(|reserved| range.end > reserved) {
                     let quota = context.identity.policy.quota;
                     context.uploads.reserve(caller.owner, id, range.end, quota).await?;

@@ -119,6 +119,24 @@ pub async fn an_upload_becomes_one_file(store: &dyn UploadStore) {
     assert_eq!(ended.state, UploadState::Completed);
 }
 
+/// In one step an upload becomes the same file as in two, or nothing happens.
+pub async fn an_upload_can_become_a_file_at_once(store: &dyn UploadStore) {
+    let owner = new_owner();
+    let upload = written(store, owner, "file", 2).await;
+    let at_once = |freeze| store.freeze_and_publish(owner, upload.id, freeze, NOW);
+    let too_small = freeze_of(1);
+    assert_refused(at_once(too_small).await, Reason::SizeMismatch);
+    let read = store.upload(owner, upload.id).await.expect("it is there");
+    assert_eq!(read.state, UploadState::Active);
+    let file = at_once(freeze_of(2)).await.expect("it is a file");
+    assert_eq!((file.id, file.upload_id), (upload.file_id, upload.id));
+    assert_eq!(store.publish(owner, upload.id, NOW).await, Ok(file.clone()));
+    assert_refused(at_once(freeze_of(2)).await, Reason::UploadNotActive);
+    let other = written(store, owner, "file", 1).await;
+    let taken = store.freeze_and_publish(owner, other.id, freeze_of(1), NOW).await;
+    assert_refused(taken, Reason::FileExists);
+}
+
 /// Nothing is published that was not frozen.
 pub async fn publishing_needs_a_freeze(store: &dyn UploadStore) {
     let upload = written(store, new_owner(), "file", 1).await;

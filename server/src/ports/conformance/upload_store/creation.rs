@@ -86,7 +86,7 @@ pub async fn an_upload_of_another_owner_is_not_found(store: &dyn UploadStore) {
     assert_refused(store.written(foe, id, number(1)).await, gone);
     assert_refused(store.persisted(foe, id).await, gone);
     assert_refused(store.advance_epoch(foe, id, NOW, TTL).await, gone);
-    assert_refused(store.commit_part(foe, id, epoch, part(1, 7), NOW, TTL).await, gone);
+    assert_refused(store.commit_part(foe, id, epoch, part(1, 7).into(), NOW, TTL).await, gone);
     assert_refused(store.fix_size(foe, id, None, 5, NOW).await, gone);
     assert_refused(store.freeze(foe, id, freeze_of(1), NOW).await, gone);
     assert_refused(store.publish(foe, id, NOW).await, gone);

@@ -61,7 +61,10 @@ pub async fn only_an_overdue_upload_expires(store: &dyn UploadStore) {
     let (owner, id, epoch) = (upload.owner, upload.id, upload.epoch);
     let end = NOW.plus(TTL);
     assert_eq!(store.expire(owner, id, after(1)).await, Ok(false));
-    store.commit_part(owner, id, epoch, part(1, 7), after(60), TTL).await.expect("it is recorded");
+    store
+        .commit_part(owner, id, epoch, part(1, 7).into(), after(60), TTL)
+        .await
+        .expect("it is recorded");
     assert_eq!(store.expire(owner, id, end).await, Ok(false));
     let read = store.upload(owner, id).await.expect("it is there");
     assert_eq!(read.state, UploadState::Active);

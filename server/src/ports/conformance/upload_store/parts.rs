@@ -112,7 +112,10 @@ pub async fn a_part_of_the_wrong_length_is_refused(store: &dyn UploadStore) {
 pub async fn a_recorded_part_slides_the_expiry(store: &dyn UploadStore) {
     let upload = created(store, new_owner(), "file", 1).await;
     let (owner, id, epoch) = (upload.owner, upload.id, upload.epoch);
-    store.commit_part(owner, id, epoch, part(1, 7), after(60), TTL).await.expect("it is recorded");
+    store
+        .commit_part(owner, id, epoch, part(1, 7).into(), after(60), TTL)
+        .await
+        .expect("it is recorded");
     let read = store.upload(owner, id).await.expect("it is there");
     assert_eq!(read.update_time, after(60));
     assert_eq!(read.expire_time, after(60).plus(TTL));
