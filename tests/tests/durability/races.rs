@@ -279,6 +279,10 @@ impl BlobStore for LateClaims {
         self.inner.fence(upload, epoch).await;
     }
 
+    async fn is_sealed(&self, upload: UploadId, size: u64) -> Result<bool> {
+        self.inner.is_sealed(upload, size).await
+    }
+
     async fn seal(&self, upload: UploadId, size: u64) -> Result<()> {
         self.inner.seal(upload, size).await
     }
