@@ -4,7 +4,7 @@ use std::{collections::HashMap, time::Duration};
 
 use futures::{Stream, StreamExt};
 use sluice_domain::{
-    Crc32c, OnConflict, Part, PartHasher, PartNumber, PartPlan, Result, UploadId, UploadState,
+    Crc32c, OnConflict, PartHasher, PartNumber, PartPlan, Result, UploadId, UploadState,
 };
 use sluice_server::{
     ports::{FeedPosition, UploadQuery},

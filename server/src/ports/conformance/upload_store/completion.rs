@@ -132,9 +132,12 @@ pub async fn an_upload_can_become_a_file_at_once(store: &dyn UploadStore) {
     assert_eq!((file.id, file.upload_id), (upload.file_id, upload.id));
     assert_eq!(store.publish(owner, upload.id, NOW).await, Ok(file.clone()));
     assert_refused(at_once(freeze_of(2)).await, Reason::UploadNotActive);
-    let other = written(store, owner, "file", 1).await;
-    let taken = store.freeze_and_publish(owner, other.id, freeze_of(1), NOW).await;
+    let other = written(store, owner, "other", 1).await;
+    let same_name = Freeze { name: Some(upload.name), ..freeze_of(1) };
+    let taken = store.freeze_and_publish(owner, other.id, same_name, NOW).await;
     assert_refused(taken, Reason::FileExists);
+    let read = store.upload(owner, other.id).await.expect("it is there");
+    assert_eq!(read.state, UploadState::Active);
 }
 
 /// Nothing is published that was not frozen.
