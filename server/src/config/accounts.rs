@@ -5,7 +5,10 @@ use std::{num::NonZeroU32, time::Duration};
 use serde::{Deserialize, Deserializer};
 use sluice_domain::Quota;
 
-use super::{ConfigError, bytes, duration};
+use super::{
+    ConfigError,
+    units::{bytes, duration},
+};
 use crate::service::{
     identity::{
         Policy, Registration,

@@ -61,7 +61,7 @@ impl Config {
         Self::load(overrides, default_data_dir)?;
         let figment = Self::sources(overrides, default_data_dir)?;
         let mut keys: Vec<_> = OPTIONAL.iter().map(ToString::to_string).collect();
-        let data = figment.data().map_err(|error| super::unusable(error, overrides))?;
+        let data = figment.data().map_err(|error| super::error::unusable(error, overrides))?;
         data.values().for_each(|dict| collect(dict, "", &mut keys));
         keys.sort_unstable();
         keys.dedup();
