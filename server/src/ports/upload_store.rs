@@ -111,8 +111,8 @@ pub struct UploadPage {
 pub trait UploadStore: Send + Sync + 'static {
     /// Creates an upload. A request id that was used before answers the upload
     /// of then, or `REQUEST_ID_REUSED` if the rest of the request differs.
-    /// With `OnConflict::Fail` a taken name is `FILE_EXISTS`. What the owner's
-    /// quota does not allow is `QUOTA_EXCEEDED`; what the upload reserves is
+    /// With `OnConflict::Fail` a taken name is `FILE_EXISTS`. A deleted account
+    /// is `ACCOUNT_NOT_FOUND`, also after its purge. What the owner's quota does not allow is `QUOTA_EXCEEDED`; what the upload reserves is
     /// given back when it ends, and what its file holds when that goes.
     async fn create_upload(&self, new: NewUpload) -> Result<Created>;
 

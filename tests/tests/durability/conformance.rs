@@ -118,6 +118,7 @@ promises! { account_store, engine => (&*engine.database, &*engine.database, &*en
     a_suspended_account_has_no_sessions
     a_deleted_account_is_gone
     a_purge_leaves_nothing
+    a_deleted_account_opens_nothing
     nothing_is_purged_of_others
 }
 

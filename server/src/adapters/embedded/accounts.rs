@@ -249,9 +249,11 @@ fn account(row: &Row<'_>) -> rusqlite::Result<Account> {
 
 /// Reads an account that is there.
 fn get(connection: &Connection, id: AccountId) -> Outcome<Account> {
-    find(connection, id)?.ok_or_else(|| {
-        Error::new(Reason::AccountNotFound, format!("there is no account {id}")).into()
-    })
+    find(connection, id)?.ok_or_else(|| not_found(id).into())
+}
+
+pub(super) fn not_found(id: AccountId) -> Error {
+    Error::new(Reason::AccountNotFound, format!("there is no account {id}"))
 }
 
 fn find(connection: &Connection, id: AccountId) -> Outcome<Option<Account>> {

@@ -16,6 +16,7 @@ use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
 
 use super::{
     changes::Bells,
+    purge,
     schema::{connect, migrate},
     storage_full,
     writer::{Change, Made, Undo, Writer},
@@ -122,6 +123,8 @@ impl Database {
         let failed = |source| OpenError::Sqlite { path: options.path.clone(), source };
         let mut connection = connect(&options).map_err(failed)?;
         migrate(&mut connection, &options.path)?;
+        connection.pragma_update(None, "temp_store", "MEMORY").map_err(failed)?;
+        connection.execute_batch(purge::PURGED).map_err(failed)?;
         let readers = (0..READERS)
             .map(|_| {
                 let reader = connect(&options)?;

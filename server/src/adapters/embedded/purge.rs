@@ -4,6 +4,7 @@ use rusqlite::{Connection, params};
 use sluice_domain::{AccountId, Timestamp, UploadId};
 
 use super::{
+    accounts,
     database::Outcome,
     events::enqueue,
     files, parts,
@@ -11,8 +12,25 @@ use super::{
 };
 use crate::ports::Event;
 
-/// Removes a batch; answers whether something is left. What it removes has lost
-/// its owner already, so nobody adds to it.
+/// Accounts that this process has purged, for [`check_not_deleted`]. A request
+/// that was let in before its account was deleted may come as late as it likes,
+/// but it ends with the process, and so does this table.
+pub(super) const PURGED: &str = "CREATE TEMP TABLE purged_accounts (id BLOB PRIMARY KEY) \
+     WITHOUT ROWID";
+
+/// Refuses to add to what a deleted account owned.
+pub(super) fn check_not_deleted(connection: &Connection, owner: AccountId) -> Outcome<()> {
+    let deleted: bool = connection
+        .prepare_cached(
+            "SELECT EXISTS (SELECT 1 FROM accounts WHERE id = ?1 AND status = 'DELETED') \
+             OR EXISTS (SELECT 1 FROM purged_accounts WHERE id = ?1)",
+        )?
+        .query_row(params![Sql(owner)], |row| row.get(0))?;
+    if deleted { Err(accounts::not_found(owner).into()) } else { Ok(()) }
+}
+
+/// Removes a batch; answers whether something is left. Nobody adds to it any
+/// more.
 pub(super) fn purge(
     connection: &Connection,
     owner: AccountId,
@@ -41,6 +59,7 @@ pub(super) fn purge(
     }
     connection.execute("DELETE FROM usage WHERE owner = ?", params![Sql(owner)])?;
     connection.execute("DELETE FROM accounts WHERE id = ?", params![Sql(owner)])?;
+    connection.execute("INSERT INTO purged_accounts (id) VALUES (?)", params![Sql(owner)])?;
     Ok(false)
 }
 

@@ -6,7 +6,7 @@ use sluice_domain::{AccountId, Error, OnConflict, Reason, Timestamp, Upload, Upl
 use super::{
     changes,
     database::Outcome,
-    files,
+    files, purge,
     rows::{self, Sql, UPLOAD_COLUMNS},
     usage,
 };
@@ -15,6 +15,7 @@ use crate::ports::{Created, NewUpload, UploadPage, UploadQuery};
 /// Writes a new upload, unless the same request did before.
 pub(super) fn create(connection: &Connection, new: &NewUpload) -> Outcome<Created> {
     let upload = &new.upload;
+    purge::check_not_deleted(connection, upload.owner)?;
     if let Some(request) = &new.request {
         let sql = format!(
             "SELECT {UPLOAD_COLUMNS}, request_fingerprint FROM uploads \

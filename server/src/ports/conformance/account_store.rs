@@ -7,9 +7,11 @@ use sluice_domain::{
 
 use super::{
     credential_store::{new_key, new_session},
-    fixtures::{NOW, after, assert_refused, completed, new_owner, processing, written},
+    fixtures::{NOW, after, assert_refused, completed, new_owner, new_upload, processing, written},
 };
-use crate::ports::{AccountStore, Actor, CredentialStore, NewAccount, PasswordHash, UploadStore};
+use crate::ports::{
+    AccountStore, Actor, CredentialStore, NewAccount, NewUpload, PasswordHash, UploadStore,
+};
 
 pub(super) fn email(text: &str) -> EmailAddress {
     EmailAddress::parse(text, "email").expect("an address")
@@ -260,6 +262,28 @@ pub async fn a_purge_leaves_nothing(
     assert_eq!(parts, []);
     assert_eq!(store.purge(account, 1, NOW).await, Ok(false));
     assert_eq!(store.list_accounts(None, 10).await.expect("they are listed").accounts, []);
+}
+
+/// A deleted account opens no upload, neither before nor after its purge, however
+/// late the request comes that was let in before.
+pub async fn a_deleted_account_opens_nothing(
+    store: &dyn AccountStore,
+    _: &dyn CredentialStore,
+    uploads: &dyn UploadStore,
+) {
+    let account = registered(store, "ada@example.com").await.id;
+    let opened = |file| {
+        uploads.create_upload(NewUpload {
+            upload: new_upload(account, file, Some(1)),
+            request: None,
+            quota: Quota::default(),
+        })
+    };
+    opened("a").await.expect("it is opened");
+    store.set_status(account, AccountStatus::Deleted, NOW).await.expect("it is deleted");
+    assert_refused(opened("b").await, Reason::AccountNotFound);
+    while store.purge(account, 10, NOW).await.expect("it is purged") {}
+    assert_refused(opened("c").await, Reason::AccountNotFound);
 }
 
 /// A purge touches neither others nor an account that is not deleted.
