@@ -5,16 +5,17 @@ use std::{
     time::Duration,
 };
 
+use sluice_domain::{Sample, Tempo};
 use sluice_sdk::Client;
 use tokio::{
     sync::{Semaphore, SemaphorePermit},
     time::Instant,
 };
 
-use crate::tempo::{Sample, Tempo};
-
 /// A sample is at least so long.
 const SAMPLE: Duration = Duration::from_millis(250);
+/// Files in flight at first.
+const FIRST_FILES: usize = 8;
 /// What a file costs beside its bytes, as bytes.
 const COST_OF_A_FILE: u64 = 64 * 1024;
 
@@ -54,7 +55,7 @@ impl Gate {
     }
 
     fn with(most: usize, slowdowns: impl Fn() -> u64 + Send + Sync + 'static) -> Self {
-        let tempo = Tempo::new(most);
+        let tempo = Tempo::new(FIRST_FILES, most);
         Self {
             slots: Semaphore::new(tempo.limit()),
             state: Mutex::new(State {

@@ -24,7 +24,6 @@ mod report;
 mod settings;
 mod speed;
 mod summary;
-mod tempo;
 mod terminal;
 mod transfer_arguments;
 mod units;

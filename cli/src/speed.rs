@@ -21,8 +21,8 @@ const LEAST_FOR_A_STREAM: u64 = 64 * 1024;
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Speed")]
 pub(crate) struct PaceArguments {
-    /// Most files in flight; how many really are adapts to what helps [env: SLUICE_CONCURRENCY]
-    /// [default: 64]
+    /// Most files in flight, of which at most 8 are large; how many really are adapts to what helps
+    /// [env: SLUICE_CONCURRENCY] [default: 64]
     #[arg(long, value_name = "COUNT", value_parser = value_parser!(u16).range(1..=1024))]
     concurrency: Option<u16>,
     /// Most bytes a second of the whole command, such as 10M (mebibytes) or 512K [env:
@@ -37,7 +37,8 @@ pub(crate) struct PaceArguments {
 pub(crate) struct SpeedArguments {
     #[command(flatten)]
     pace: PaceArguments,
-    /// Parallel streams for each large file [env: SLUICE_STREAMS] [default: 4]
+    /// Parallel streams for each large file [env: SLUICE_STREAMS] [default: 4, and more for a single
+    /// upload if that helps]
     #[arg(long, value_name = "COUNT", value_parser = value_parser!(u16).range(1..=64))]
     streams: Option<u16>,
 }
@@ -103,6 +104,13 @@ impl SpeedArguments {
         self.streams.unwrap_or(DEFAULT_STREAMS).min(self.pace.streams_at_the_limit())
     }
 
+    /// The same for one of so many files. If it is the only one, it may have as
+    /// many as help; several share what helps by their number.
+    pub(crate) fn streams_of(&self, files: usize) -> Option<u16> {
+        let is_set = self.streams.is_some() || self.pace.limit_rate.is_some();
+        (is_set || files != 1).then(|| self.streams())
+    }
+
     /// Most files in flight.
     pub(crate) fn files(&self) -> usize {
         self.pace.files(self.streams())
@@ -160,6 +168,18 @@ mod tests {
         for text in ["", "0", "M", "fast", "63K", "-1M"] {
             assert!(parse_rate(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn one_file_may_have_as_many_streams_as_help() {
+        let speed = |limit_rate, streams| SpeedArguments {
+            pace: PaceArguments { concurrency: None, limit_rate },
+            streams,
+        };
+        assert_eq!(speed(None, None).streams_of(1), None);
+        assert_eq!(speed(None, None).streams_of(2), Some(4));
+        assert_eq!(speed(None, Some(2)).streams_of(1), Some(2));
+        assert_eq!(speed(Some(1 << 20), None).streams_of(1), Some(4));
     }
 
     #[test]

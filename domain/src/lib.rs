@@ -27,6 +27,8 @@ mod cursor;
 mod file;
 mod upload;
 
+mod tempo;
+
 pub use account::{
     Account, AccountStatus, DisplayName, EmailAddress, LEASE, MAX_DISPLAY_NAME_CHARS,
     MAX_EMAIL_BYTES, Quota, Usage,
@@ -49,6 +51,7 @@ pub use part_plan::{
 pub use range::{ByteRange, RangeSet};
 pub use reason::Reason;
 pub use scope::{Scope, Scopes};
+pub use tempo::{Sample, Tempo};
 pub use time::Timestamp;
 pub use upload::{Completion, Epoch, Failure, OnConflict, Transition, Upload, UploadState};
 

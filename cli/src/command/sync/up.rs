@@ -143,7 +143,7 @@ impl Run<'_> {
             content_type: None,
             labels: BTreeMap::new(),
             part_size: self.arguments.part_size,
-            streams: self.arguments.transfer.speed.streams(),
+            streams: Some(self.arguments.transfer.speed.streams()),
             parts_in_memory: None,
             quiet: self.arguments.transfer.display.quiet,
             sha256: None,

@@ -28,7 +28,8 @@ pub(crate) struct Choices {
     pub(crate) content_type: Option<String>,
     pub(crate) labels: BTreeMap<String, String>,
     pub(crate) part_size: Option<u64>,
-    pub(crate) streams: u16,
+    /// As many as help, unless set.
+    pub(crate) streams: Option<u16>,
     /// Of what can be read only once.
     pub(crate) parts_in_memory: Option<u16>,
     pub(crate) quiet: bool,
@@ -77,8 +78,11 @@ impl Choices {
             .content_type(&terms.content_type)
             .metadata(terms.metadata.clone())
             .on_conflict(self.on_conflict.into())
-            .expect(Checksums { sha256: self.sha256, ..Checksums::default() })
-            .streams(self.streams.into());
+            .expect(Checksums { sha256: self.sha256, ..Checksums::default() });
+        let options = match self.streams {
+            Some(streams) => options.streams(streams.into()),
+            None => options,
+        };
         let options = match self.parts_in_memory {
             Some(parts) => options.parts_in_memory(parts.into()),
             None => options,

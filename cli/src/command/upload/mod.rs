@@ -91,7 +91,7 @@ impl UploadArguments {
         let sizes: Vec<_> = collected.items().map(Item::size).collect();
         let verb = if self.dry_run { "would upload" } else { "uploaded" };
         let mut report = Report::begin(verb, display, Board::new(display.progress(), &sizes));
-        let choices = self.choices()?;
+        let choices = self.choices(sizes.len())?;
         let uploader = Uploader::new(&client, &choices, speed.gate(&client), &report);
 
         let Collected { groups, problems, left_out } = collected;
@@ -122,7 +122,7 @@ impl UploadArguments {
         report.of(sizes.len() + problems.len()).finish()
     }
 
-    fn choices(&self) -> Result<Choices, Failure> {
+    fn choices(&self, files: usize) -> Result<Choices, Failure> {
         let remembered = (!self.no_resume).then(|| self.transfer.remote.endpoint());
         Ok(Choices {
             remember_for: remembered.transpose()?,
@@ -130,7 +130,7 @@ impl UploadArguments {
             content_type: self.content_type.clone(),
             labels: self.metadata.iter().cloned().collect(),
             part_size: self.part_size,
-            streams: self.transfer.speed.streams(),
+            streams: self.transfer.speed.streams_of(files),
             parts_in_memory: self.parts_in_memory,
             quiet: self.transfer.display.quiet,
             sha256: self.checksum,

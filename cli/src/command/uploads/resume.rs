@@ -212,7 +212,7 @@ impl ResumeArguments {
             content_type: Some(terms.content_type),
             labels: terms.metadata,
             part_size: terms.part_size,
-            streams: self.speed.streams(),
+            streams: Some(self.speed.streams()),
             parts_in_memory: None,
             quiet: self.display.quiet,
             sha256: None,

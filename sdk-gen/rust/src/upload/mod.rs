@@ -3,6 +3,7 @@
 mod options;
 mod whole;
 
+mod crew;
 mod parts;
 mod reader;
 mod session;

@@ -12,8 +12,11 @@ use crate::{
     progress::{OnProgress, Reporter},
 };
 
-/// Streams that send parts in parallel unless the caller says otherwise.
-const DEFAULT_STREAMS: usize = 4;
+/// Streams that send parts in parallel at first, unless the caller says otherwise.
+const FIRST_STREAMS: usize = 4;
+/// Most of them, where more streams move more. Far links need about so many
+/// (bandwidth times delay is more than a stream's window).
+const MOST_STREAMS: usize = 16;
 
 /// Choices about one upload; everything has a default but the name of a source
 /// that has none itself.
@@ -25,7 +28,7 @@ pub struct UploadOptions {
     metadata: BTreeMap<String, String>,
     on_conflict: OnConflict,
     part_size: Option<u64>,
-    streams: usize,
+    streams: Option<usize>,
     parts_in_memory: Option<usize>,
     request_id: Option<String>,
     expected: Checksums,
@@ -43,7 +46,7 @@ impl UploadOptions {
             metadata: BTreeMap::new(),
             on_conflict: OnConflict::Fail,
             part_size: None,
-            streams: DEFAULT_STREAMS,
+            streams: None,
             parts_in_memory: None,
             request_id: None,
             expected: Checksums::default(),
@@ -86,9 +89,10 @@ impl UploadOptions {
         self
     }
 
-    /// Streams that send parts in parallel; 4 unless set.
+    /// Streams that send parts in parallel. Unless set, 4 at first and up to 16
+    /// as long as more streams move more bytes; for a source that is read once, 4.
     pub fn streams(mut self, count: usize) -> Self {
-        self.streams = count.max(1);
+        self.streams = Some(count.max(1));
         self
     }
 
@@ -153,12 +157,18 @@ impl UploadOptions {
         self.name.clone()
     }
 
-    pub(super) fn stream_count(&self) -> usize {
-        self.streams
+    /// Parallel streams at first.
+    pub(super) fn first_streams(&self) -> usize {
+        self.streams.unwrap_or(FIRST_STREAMS)
+    }
+
+    /// Most parallel streams.
+    pub(super) fn most_streams(&self) -> usize {
+        self.streams.unwrap_or(MOST_STREAMS)
     }
 
     pub(super) fn most_parts_in_memory(&self) -> usize {
-        self.parts_in_memory.unwrap_or(self.streams + 1)
+        self.parts_in_memory.unwrap_or(self.first_streams() + 1)
     }
 
     pub(super) fn preferred_part_size(&self) -> Option<u64> {

@@ -32,6 +32,8 @@ struct Ledger {
     checksums: BTreeMap<PartNumber, Crc32c>,
     /// Streams that may take parts.
     open: BTreeSet<StreamId>,
+    /// The number of them beyond which streams take no further part.
+    allowed: usize,
     last_stream: u64,
     persisted: u64,
     sent: u64,
@@ -53,7 +55,13 @@ impl Parts {
             Self { plan: PartPlan { part_size, size: Some(size) }, size, ledger: Mutex::default() };
         parts.start_over(persisted);
         parts.lock().resumed = persisted.total();
+        parts.allow(usize::MAX);
         parts
+    }
+
+    /// The size of all parts but the last.
+    pub(super) fn part_size(&self) -> u64 {
+        self.plan.part_size
     }
 
     /// The bytes of a part.
@@ -67,19 +75,32 @@ impl Parts {
         (1..=count).map_while(PartNumber::new)
     }
 
-    /// A new stream, which has taken nothing.
-    pub(super) fn open_stream(&self) -> StreamId {
+    /// A new stream, which has taken nothing; none if there are enough.
+    pub(super) fn open_stream(&self) -> Option<StreamId> {
         let mut ledger = self.lock();
+        if ledger.open.len() >= ledger.allowed {
+            return None;
+        }
         ledger.last_stream += 1;
         let stream = StreamId(ledger.last_stream);
         ledger.open.insert(stream);
-        stream
+        Some(stream)
     }
 
-    /// The next part that this stream shall send; none once it was settled.
+    /// From now on so many streams may take parts.
+    pub(super) fn allow(&self, streams: usize) {
+        self.lock().allowed = streams;
+    }
+
+    /// The next part that this stream shall send; none once it was settled, or if
+    /// there are more streams than are allowed.
     pub(super) fn take(&self, stream: StreamId) -> Option<PartNumber> {
         let mut ledger = self.lock();
         if !ledger.open.contains(&stream) {
+            return None;
+        }
+        if ledger.open.len() > ledger.allowed {
+            ledger.open.remove(&stream);
             return None;
         }
         let part = ledger.missing.pop_first()?;
@@ -198,10 +219,14 @@ mod tests {
         PartNumber::new(number).unwrap()
     }
 
+    fn open(parts: &Parts) -> StreamId {
+        parts.open_stream().expect("it is allowed")
+    }
+
     #[test]
     fn streams_share_the_missing_parts() {
         let parts = Parts::new(MIB, 4 * MIB + 1, &set(&[(MIB, 2 * MIB)]));
-        let (a, b) = (parts.open_stream(), parts.open_stream());
+        let (a, b) = (open(&parts), open(&parts));
         assert_eq!(parts.take(a), Some(number(1)));
         assert_eq!(parts.take(b), Some(number(3)));
         assert_eq!(parts.take(a), Some(number(4)));
@@ -211,14 +236,30 @@ mod tests {
     }
 
     #[test]
+    fn streams_beyond_those_that_are_allowed_end() {
+        let parts = Parts::new(MIB, 4 * MIB, &set(&[]));
+        let (a, b) = (open(&parts), open(&parts));
+        assert_eq!(parts.take(a), Some(number(1)));
+        assert_eq!(parts.take(b), Some(number(2)));
+        parts.allow(1);
+        assert_eq!(parts.take(b), None);
+        assert_eq!(parts.take(a), Some(number(3)));
+        // For good, and what it has taken is its own until it is settled.
+        parts.allow(2);
+        assert_eq!(parts.take(b), None);
+        assert_eq!(parts.settle(b, &set(&[(MIB, 2 * MIB)])), 0);
+        assert_eq!(parts.take(a), Some(number(4)));
+    }
+
+    #[test]
     fn a_cut_stream_gives_back_only_what_is_its_own_and_not_persisted() {
         let parts = Parts::new(MIB, 4 * MIB, &set(&[]));
-        let (a, b) = (parts.open_stream(), parts.open_stream());
+        let (a, b) = (open(&parts), open(&parts));
         for stream in [a, b, a, b] {
             parts.take(stream);
         }
         assert_eq!(parts.settle(a, &set(&[(0, MIB)])), 0);
-        let c = parts.open_stream();
+        let c = open(&parts);
         assert_eq!(parts.take(c), Some(number(3)));
         assert_eq!(parts.take(c), None);
         parts.settle(c, &set(&[(0, MIB)]));
@@ -230,7 +271,7 @@ mod tests {
     #[test]
     fn bytes_count_as_sent_again_up_to_where_they_were_sent_before() {
         let parts = Parts::new(4 * MIB, 4 * MIB, &set(&[]));
-        let a = parts.open_stream();
+        let a = open(&parts);
         let part = parts.take(a).unwrap();
         parts.sent(a, part, MIB);
         parts.sent(a, part, MIB / 2);
@@ -238,7 +279,7 @@ mod tests {
         assert_eq!(parts.settle(a, &set(&[])), MIB + MIB / 2);
         assert_eq!(parts.progress().in_flight, 0);
 
-        let b = parts.open_stream();
+        let b = open(&parts);
         assert_eq!(parts.take(b), Some(part));
         for _ in 0..4 {
             parts.sent(b, part, MIB);

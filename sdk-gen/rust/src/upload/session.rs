@@ -3,7 +3,7 @@
 
 use std::{pin::pin, sync::Arc, time::Duration};
 
-use futures::future::{self, Either};
+use futures::{StreamExt, future, stream::FuturesUnordered};
 use sluice_domain::Reason;
 use sluice_proto::v1::{
     CompleteUploadRequest, UploadPart, WriteUploadRequest, write_upload_request::FirstMessage,
@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     UploadOptions,
+    crew::Crew,
     parts::{Parts, StreamId},
     persisted_ranges,
     reader::send_parts,
@@ -40,7 +41,7 @@ pub(super) struct Session<'a> {
     content: Arc<Content>,
     parts: Arc<Parts>,
     buffers: BufferPool,
-    /// One connection for each parallel stream.
+    /// A connection for each parallel stream that there may be.
     lanes: Vec<Connection>,
     upload_id: String,
     epoch: i64,
@@ -70,7 +71,7 @@ impl<'a> Session<'a> {
             content,
             parts: Arc::new(parts),
             buffers: BufferPool::default(),
-            lanes: client.data_connections(options.stream_count(), &upload.data_endpoint, token)?,
+            lanes: client.data_connections(options.most_streams(), &upload.data_endpoint, token)?,
             upload_id: upload.id.clone(),
             epoch: upload.writer_epoch,
             size_unknown: upload.size.is_none(),
@@ -104,20 +105,38 @@ impl<'a> Session<'a> {
         Ok((file, self.parts.progress()))
     }
 
+    /// Sends parts until none is missing, in as many streams as help.
     async fn send_missing(&self) -> Result<()> {
-        let lanes = self.lanes.iter().map(|connection| self.run_lane(connection));
-        let lanes = pin!(future::try_join_all(lanes));
-        match future::select(lanes, pin!(self.watch())).await {
-            Either::Left((done, _)) => done.map(drop),
-            Either::Right((never, _)) => match never {},
+        let mut crew = Crew::new(self.client, &self.parts, self.options);
+        let mut idle: Vec<_> = self.lanes.iter().rev().collect();
+        let mut lanes = FuturesUnordered::new();
+        let mut watch = pin!(self.watch());
+        loop {
+            while self.parts.has_missing()
+                && lanes.len() < crew.size()
+                && let Some(connection) = idle.pop()
+            {
+                lanes.push(self.run_lane(connection));
+            }
+            tokio::select! {
+                ended = lanes.next() => match ended {
+                    Some(connection) => idle.push(connection?),
+                    None if !self.parts.has_missing() => return Ok(()),
+                    None => {}
+                },
+                () = crew.learn() => {}
+                never = &mut watch => match never {},
+            }
         }
     }
 
-    /// Keeps one stream open for as long as there are parts to take.
-    async fn run_lane(&self, connection: &Connection) -> Result<()> {
+    /// Keeps one stream open for as long as there are parts to take and it may
+    /// take them.
+    async fn run_lane<'c>(&self, connection: &'c Connection) -> Result<&'c Connection> {
         let mut attempts = self.client.attempts();
-        while self.parts.has_missing() {
-            let stream = self.parts.open_stream();
+        while self.parts.has_missing()
+            && let Some(stream) = self.parts.open_stream()
+        {
             let before = self.parts.progress().persisted;
             let (upload, kept_nothing) = match self.send_stream(stream, connection).await {
                 Ok(upload) => {
@@ -140,7 +159,7 @@ impl<'a> Session<'a> {
                 attempts.wait_after(error).await?;
             }
         }
-        Ok(())
+        Ok(connection)
     }
 
     /// Sends parts on one stream until none is missing.

@@ -46,7 +46,7 @@ pub(super) async fn upload(
         return Err(Error::usage("a stream cannot go on with an upload that was begun before"));
     }
     reporter.opened(&upload.id, Progress::default());
-    let lanes = options.stream_count();
+    let lanes = options.first_streams();
     let lanes = client.data_connections(lanes, &upload.data_endpoint, &answer.upload_token)?;
     let target = Target::new(client, &upload, features.bidi_write_upload);
     let part_size = upload.part_size.cast_unsigned();

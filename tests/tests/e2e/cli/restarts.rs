@@ -52,7 +52,8 @@ async fn transfers_survive_a_restart_by_themselves() {
 
     for input in ["big", "-"] {
         let name = format!("restarted {input}");
-        let command = ["upload", input, "--name", &name, "--part-size", "1MiB", "--json"];
+        let command =
+            ["upload", input, "--name", &name, "--part-size=1MiB", "--streams=4", "--json"];
         let (before, sent) = (proxy.sent(), || proxy.sent());
         proxy.slow_down(4 * MIB);
         let mut upload = terminal.start_piped(&command);

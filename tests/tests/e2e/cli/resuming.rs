@@ -31,7 +31,7 @@ async fn unfinished(client: &Client) -> Upload {
 
 fn upload_command(terminal: &Terminal) -> Vec<String> {
     let path = argument(&terminal.path("big"));
-    ["upload", &path, "--part-size", "1MiB", "--json"].map(ToOwned::to_owned).to_vec()
+    ["upload", &path, "--part-size=1MiB", "--streams=4", "--json"].map(ToOwned::to_owned).to_vec()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

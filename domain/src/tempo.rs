@@ -1,8 +1,6 @@
 //! How much to have in flight: more as long as that helps, half when the server
 //! asks to slow down.
 
-/// What is begun with.
-const FIRST: usize = 8;
 /// More in flight has to move this much more to be worth it.
 const HELPS: f64 = 1.05;
 /// Samples between two attempts to have more in flight.
@@ -12,7 +10,7 @@ const WEIGHT: f64 = 0.3;
 
 /// Decides by samples, without a clock of its own.
 #[derive(Debug)]
-pub(crate) struct Tempo {
+pub struct Tempo {
     limit: usize,
     most: usize,
     phase: Phase,
@@ -33,28 +31,29 @@ enum Phase {
 
 /// A look at some time of work.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Sample {
-    pub(crate) rate: Rate,
+pub struct Sample {
+    /// What was moved for each second, in any unit; more is better.
+    pub rate: f64,
     /// Whether there was more to do than was allowed in flight.
-    pub(crate) was_full: bool,
+    pub was_full: bool,
     /// Whether the server asked to slow down.
-    pub(crate) was_slowed: bool,
+    pub was_slowed: bool,
 }
 
 impl Tempo {
-    /// Never allows more than `most`.
-    pub(crate) fn new(most: usize) -> Self {
+    /// Begins with `first` and never allows more than `most`, nor less than one.
+    pub fn new(first: usize, most: usize) -> Self {
         let most = most.max(1);
-        Self { limit: FIRST.min(most), most, phase: Phase::Unknown { doubling: true } }
+        Self { limit: first.clamp(1, most), most, phase: Phase::Unknown { doubling: true } }
     }
 
     /// How much may be in flight.
-    pub(crate) fn limit(&self) -> usize {
+    pub fn limit(&self) -> usize {
         self.limit
     }
 
     /// Learns from some time of work.
-    pub(crate) fn observe(&mut self, sample: Sample) {
+    pub fn observe(&mut self, sample: Sample) {
         if sample.was_slowed {
             self.limit = (self.limit / 2).max(1);
             self.phase = Phase::Content { rate: sample.rate / 2.0, pause: PAUSE };
@@ -97,9 +96,11 @@ impl Tempo {
 mod tests {
     use super::*;
 
+    const FIRST: usize = 8;
+
     /// Lets a server of this behaviour be used; answers the last limit.
     fn after(samples: u32, most: usize, behaviour: impl Fn(usize) -> (Rate, bool)) -> usize {
-        let mut tempo = Tempo::new(most);
+        let mut tempo = Tempo::new(FIRST, most);
         for _ in 0..samples {
             let (rate, was_slowed) = behaviour(tempo.limit());
             tempo.observe(Sample { rate, was_full: true, was_slowed });
@@ -125,7 +126,7 @@ mod tests {
 
     #[test]
     fn a_server_that_asks_to_slow_down_is_obeyed_and_tried_again_later() {
-        let mut tempo = Tempo::new(64);
+        let mut tempo = Tempo::new(FIRST, 64);
         let sample = |rate, was_slowed| Sample { rate, was_full: true, was_slowed };
         tempo.observe(sample(8.0, false));
         tempo.observe(sample(16.0, false));
@@ -147,7 +148,7 @@ mod tests {
 
     #[test]
     fn where_there_is_little_to_do_nothing_is_learnt() {
-        let mut tempo = Tempo::new(64);
+        let mut tempo = Tempo::new(FIRST, 64);
         tempo.observe(Sample { rate: 1.0, was_full: false, was_slowed: false });
         assert_eq!(tempo.limit(), FIRST);
     }
