@@ -139,6 +139,14 @@ pub(super) const PASSWORD: &str = "\
 Examples:
   sluice password                               asks for the old one, and for the new one twice";
 
+pub(super) const ACCOUNT_RENAME: &str = "\
+Examples:
+  sluice account rename 'Ada Lovelace'";
+
+pub(super) const ACCOUNT_DELETE: &str = "\
+Examples:
+  sluice account delete                         says what goes, and asks for the password";
+
 pub(super) const SESSIONS_LS: &str = "\
 Examples:
   sluice sessions ls                            when and from where each was last used";

@@ -7,6 +7,7 @@ mod download;
 mod sync;
 mod upload;
 
+mod account;
 mod admin;
 mod keys;
 mod sessions;
@@ -93,6 +94,8 @@ pub(crate) enum Command {
     Sessions(sessions::SessionsArguments),
     /// Look after API keys, which are for programs
     Keys(keys::KeysArguments),
+    /// Rename or delete the account
+    Account(account::AccountArguments),
     /// Show what the account holds, and how much it may
     #[command(after_help = examples::USAGE)]
     Usage(usage::UsageArguments),
@@ -136,6 +139,7 @@ impl Command {
             Self::Password(arguments) => Some(&arguments.display),
             Self::Sessions(arguments) => Some(arguments.display()),
             Self::Keys(arguments) => Some(arguments.display()),
+            Self::Account(arguments) => Some(arguments.display()),
             Self::Usage(arguments) => Some(&arguments.display),
             Self::Admin(arguments) => Some(arguments.display()),
             Self::Config(arguments) => Some(arguments.display()),
@@ -167,6 +171,7 @@ impl Command {
             Self::Password(arguments) => Box::pin(arguments.run()).await,
             Self::Sessions(arguments) => Box::pin(arguments.run()).await,
             Self::Keys(arguments) => Box::pin(arguments.run()).await,
+            Self::Account(arguments) => Box::pin(arguments.run()).await,
             Self::Usage(arguments) => Box::pin(arguments.run()).await,
             Self::Admin(arguments) => Box::pin(arguments.run()).await,
             Self::Config(arguments) => arguments.run(),

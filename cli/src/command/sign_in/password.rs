@@ -36,15 +36,19 @@ impl PasswordArguments {
         let current = prompt::password("Password until now: ", file, "--password-file")?;
         let file = self.new_password_file.as_deref();
         let new = prompt::new_password(file, "--new-password-file")?;
-        client.change_password(current, new).await.map_err(|error| {
-            let wrong = error.reason() == Some(Reason::CredentialsInvalid);
-            let failure = Failure::from(error);
-            if wrong { failure.hint("the password until now is asked for first") } else { failure }
-        })?;
+        client.change_password(current, new).await.map_err(wrong_password)?;
         if self.display.json {
             print_event("password_changed", &PasswordChangedView {})?;
         }
         terminal::note("the password is changed; all other sessions have ended");
         Ok(Exit::Success)
     }
+}
+
+/// The failure of what the account's password confirms: signing in anew, which
+/// is what usually helps, would not.
+pub(in crate::command) fn wrong_password(error: sluice_sdk::Error) -> Failure {
+    let wrong = error.reason() == Some(Reason::CredentialsInvalid);
+    let failure = Failure::from(error);
+    if wrong { failure.hint("type the password that the account has now") } else { failure }
 }

@@ -199,6 +199,19 @@ async fn see_accounts(server: &Server, terminal: &Terminal, seen: &mut Seen) {
         assert!(ended.code.is_some(), "{command:?}: {ended:?}");
         seen.add(&ended.stdout);
     }
+    let invited = terminal.run(&["admin", "invite"]).await;
+    let bob = Terminal::without_server().set("SLUICE_SERVER", &server.url());
+    fs::write(bob.path("invitation"), invited.assert_code(0).text()).unwrap();
+    fs::write(bob.path("old"), "twelve tired tortoises").unwrap();
+    let register = ["register", "--email", "bob@example.com", "--password-file", "old"];
+    for command in [
+        &[&register[..], &["--setup-token-file", "invitation"]].concat()[..],
+        &["account", "rename", "Bob"],
+        &["account", "delete", "--password-file", "old", "--yes"],
+    ] {
+        let ended = bob.run(&[command, &["--json"]].concat()).await;
+        seen.add(&ended.assert_code(0).stdout);
+    }
 }
 
 /// Reads whole lines until one names this event.

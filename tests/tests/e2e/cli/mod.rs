@@ -1,5 +1,6 @@
 //! The command line as people and scripts use it.
 
+mod accounts;
 mod choosing;
 mod configuring;
 mod doctor;
@@ -11,7 +12,6 @@ mod restarts;
 mod resuming;
 mod shells;
 mod signing;
-mod signing_in;
 mod syncing;
 mod transfers;
 mod watching;
