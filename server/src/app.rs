@@ -24,7 +24,7 @@ use crate::{
         system_clock::SystemClock,
     },
     api::{self, Health, layer},
-    config::{Config, ConfigError, Engine, Overrides},
+    config::{Config, ConfigError, Overrides},
     edge::{
         Edge, Tls,
         body::{MessageMemory, Pace},
@@ -126,7 +126,7 @@ pub async fn run(
     shutdown: impl Future<Output = ()>,
     ready: impl FnOnce(&Context) -> Result<(), StartError>,
 ) -> Result<(), StartError> {
-    let Engine::Embedded = config.storage.engine;
+    config.storage.check_engine()?;
     let folder = DataFolder::open(&config.storage.data_dir)?;
     let address = listener.local_addr().map_err(StartError::Address)?;
     let context = embedded(config, &folder, &config.public_url(address))?;

@@ -1,6 +1,7 @@
 //! Configuration: defaults, then a file, then the environment, then flags.
 
 mod accounts;
+mod aws;
 mod effective;
 mod error;
 mod limits;
@@ -21,6 +22,7 @@ use serde::Deserialize;
 
 pub use self::{
     accounts::{AccountsConfig, QuotaConfig, RatesConfig},
+    aws::{AwsConfig, SignPayloads, StorageChecksums},
     effective::{EXAMPLE, Effective, ValueOrigin},
     error::ConfigError,
     limits::LimitsConfig,
@@ -47,6 +49,8 @@ pub struct Config {
     pub tls: TlsConfig,
     /// Where bytes and records are kept.
     pub storage: StorageConfig,
+    /// S3 and DynamoDB.
+    pub aws: AwsConfig,
     /// What callers may do.
     pub limits: LimitsConfig,
     /// Who may register and sign in.
@@ -69,6 +73,8 @@ pub struct Config {
 pub enum Engine {
     /// Files and SQLite in one folder.
     Embedded,
+    /// S3 and DynamoDB.
+    Aws,
 }
 
 /// Where bytes and records are kept.
@@ -191,6 +197,8 @@ impl Config {
         self.server.origins()?;
         self.server.check_public_url()?;
         self.accounts.check()?;
+        self.storage.check_engine()?;
+        self.aws.check()?;
         self.signing.check()
     }
 
@@ -198,6 +206,21 @@ impl Config {
     pub fn public_url(&self, address: SocketAddr) -> String {
         let scheme = if self.tls.is_on() { "https" } else { "http" };
         self.server.public_url.clone().unwrap_or_else(|| format!("{scheme}://{address}"))
+    }
+}
+
+impl StorageConfig {
+    /// Refuses an engine that this server does not have.
+    pub fn check_engine(&self) -> Result<(), ConfigError> {
+        match self.engine {
+            Engine::Embedded => Ok(()),
+            Engine::Aws => Err(ConfigError::Rule {
+                key: "storage.engine",
+                rule: "cannot be \"aws\" yet: not every record can be kept in DynamoDB; use \
+                       \"embedded\""
+                    .to_owned(),
+            }),
+        }
     }
 }
 
@@ -250,6 +273,13 @@ mod tests {
             ("[limits]\nmax_part_size = 1024", "limits.max_part_size"),
             ("[limits]\nmax_file_size = 0", "limits.max_file_size"),
             ("[storage]\nengine = \"tape\"", "storage.engine"),
+            ("[storage]\nengine = \"aws\"", "storage.engine"),
+            ("[aws]\ns3_endpoint = \"storage:9000\"", "aws.s3_endpoint"),
+            ("[aws]\nkey_prefix = \"no-folder\"", "aws.key_prefix"),
+            ("[aws]\ntable_prefix = \"\"", "aws.table_prefix"),
+            ("[aws]\nmax_attempts = 0", "aws.max_attempts"),
+            ("[aws]\nattempt_timeout = \"0s\"", "aws.attempt_timeout"),
+            ("[aws]\nmin_rate = 0", "aws.min_rate"),
             ("[server]\nlisten = \"nowhere\"", "server.listen"),
             ("[server]\npublic_url = \"files.example.com\"", "server.public_url"),
             ("[signing]\nrotation = \"0s\"", "signing.rotation"),

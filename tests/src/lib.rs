@@ -25,6 +25,7 @@ mod web;
 mod wire;
 
 mod ledger;
+mod local_aws;
 mod uploader;
 
 mod content;
@@ -40,6 +41,7 @@ pub use content::Content;
 pub use disk::SmallDisk;
 pub use frames::{Frames, bidi, damaged, frame};
 pub use ledger::Ledger;
+pub use local_aws::{AwsAccount, LocalAws};
 pub use metrics::Metrics;
 pub use plain_http::{
     Answer, HttpBody, Protocol, http, http_body, http_get, http_open, http_stream,

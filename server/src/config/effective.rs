@@ -10,7 +10,13 @@ use figment::{
 use super::{Config, ConfigError, ENVIRONMENT_PREFIX, Overrides};
 
 /// What has no default, and is not there unless somebody sets it.
-const OPTIONAL: [&str; 6] = [
+const OPTIONAL: [&str; 12] = [
+    "aws.bucket",
+    "aws.dynamodb_endpoint",
+    "aws.kms_key",
+    "aws.region",
+    "aws.s3_endpoint",
+    "aws.spill_dir",
     "quota.max_bytes",
     "quota.max_file_size",
     "server.public_url",

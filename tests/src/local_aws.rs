@@ -1,0 +1,94 @@
+//! A local AWS, shared by the tests of a binary.
+
+use std::{
+    io::{BufRead, BufReader},
+    path::Path,
+    process::{Child, Command, Stdio},
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
+
+use tokio::{net::TcpStream, sync::OnceCell, task};
+
+use crate::eventually;
+
+/// The one of this process. It lives until the process ends, and not longer: it
+/// reads from a pipe that nobody else holds.
+static SHARED: OnceCell<LocalAws> = OnceCell::const_new();
+
+/// How long it may take to listen; installing it at the first start comes on top.
+const START_LIMIT: Duration = Duration::from_secs(60);
+
+/// S3, DynamoDB, SQS, IAM and STS on this machine, from `tests/local_aws`.
+pub struct LocalAws {
+    endpoint: String,
+    accounts: AtomicU64,
+    /// Holds the pipe.
+    _process: Child,
+}
+
+/// An AWS account of its own: nobody else sees its buckets and tables.
+#[derive(Debug, Clone)]
+pub struct AwsAccount {
+    /// Where S3 and DynamoDB are, without TLS.
+    pub endpoint: String,
+    /// The account's number, which is its access key as well.
+    pub access_key: String,
+    /// What goes with the access key.
+    pub secret_key: String,
+    /// The region of everything.
+    pub region: &'static str,
+    /// A name for its bucket; all accounts share the names of buckets.
+    pub bucket: String,
+}
+
+impl LocalAws {
+    /// An account for one test; the first one starts everything.
+    pub async fn account() -> AwsAccount {
+        let aws = SHARED.get_or_init(Self::start).await;
+        let number = aws.accounts.fetch_add(1, Ordering::Relaxed);
+        AwsAccount {
+            endpoint: aws.endpoint.clone(),
+            access_key: format!("{number:012}"),
+            secret_key: "test".to_owned(),
+            region: "us-east-1",
+            bucket: format!("sluice-{number}"),
+        }
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "blocks while packages are installed")]
+    async fn start() -> Self {
+        let started = task::spawn_blocking(spawn).await;
+        let (process, port) = started.expect("the local AWS starts");
+        let address = ("127.0.0.1", port);
+        let listens = async || TcpStream::connect(address).await.is_ok();
+        eventually("the local AWS listens", START_LIMIT, listens).await;
+        Self {
+            endpoint: format!("http://127.0.0.1:{port}"),
+            accounts: AtomicU64::new(1),
+            _process: process,
+        }
+    }
+}
+
+/// Starts the process and answers its port.
+fn spawn() -> (Child, u16) {
+    let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("local_aws/run");
+    let mut process = Command::new(&program)
+        // Parts of the port's conformance are small; S3's own limit has tests of
+        // its own.
+        .env("MINISTACK_MIN_PART_BYTES", "1")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap_or_else(|error| panic!("{} cannot be started: {error}", program.display()));
+    let mut lines = BufReader::new(process.stdout.take().expect("stdout is piped")).lines();
+    let port = lines
+        .by_ref()
+        .map(|line| line.expect("the local AWS prints UTF-8"))
+        .find_map(|line| line.strip_prefix("port ")?.parse().ok())
+        .expect("the local AWS says its port before it ends");
+    // Whatever else it prints must not block it.
+    std::thread::spawn(move || lines.for_each(drop));
+    (process, port)
+}

@@ -1,0 +1,4 @@
+//! The engine on S3 and DynamoDB, against a local AWS.
+
+mod account;
+mod buckets;
