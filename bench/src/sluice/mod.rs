@@ -22,6 +22,9 @@ const MEMORY: &str = "/dev/shm";
 /// Where the server leaves its API key, in the data folder.
 const KEY_FILE: &str = "api-key";
 
+/// What the server says beside its address, in the data folder.
+const LOG_FILE: &str = "bench.log";
+
 /// A running server on a new data folder.
 pub(crate) struct Sluice {
     process: Process,
@@ -59,8 +62,13 @@ impl Sluice {
     }
 
     async fn run(command: &mut Command, data: TempDir) -> Result<Self> {
-        let mut process = Process::start(command)?;
-        let url = process.said("listening on ").await.context("the Sluice server did not start")?;
+        // What it says there at its first start is for people.
+        let log = data.path().join(LOG_FILE);
+        let mut process = Process::start(command.stderr(fs::File::create(&log)?))?;
+        let url = process.said("listening on ").await.with_context(|| {
+            let log = fs::read_to_string(&log).unwrap_or_default();
+            format!("the Sluice server did not start: {log}")
+        })?;
         Ok(Self { process, url, data })
     }
 

@@ -2,19 +2,11 @@
 
 use std::time::Duration;
 
-use serde::{Serialize, de::DeserializeOwned};
-use sluice_domain::{ApiKeyId, DisplayName, Error, Result, SessionId, Timestamp};
+use sluice_domain::{ApiKeyId, DisplayName, Error, Result, SessionId};
 use sluice_proto::v1::{self, account_service_server::AccountService};
 use tonic::{Request, Response, Status};
-use uuid::Uuid;
 
-use super::{
-    caller,
-    convert::account as convert,
-    origin,
-    page_token::{Filters, page_size},
-    status::status,
-};
+use super::{caller, convert::account as convert, origin, page::Page, status::status};
 use crate::service::{
     Caller, Context,
     identity::{accounts, api_keys},
@@ -53,17 +45,14 @@ impl Accounts {
         caller: Caller,
         request: v1::ListSessionsRequest,
     ) -> Result<v1::ListSessionsResponse> {
-        let page = Page::<(i64, Uuid)>::of(request.page_size, &request.page_token)?;
-        let after =
-            page.after.map(|(time, id)| (Timestamp::from_micros(time), SessionId::from_uuid(id)));
-        let mut found = accounts::sessions(&self.context, caller, after, page.size + 1).await?;
-        let more = found.len() > page.size as usize;
-        found.truncate(page.size as usize);
-        let last = found.last().map(|it| (it.create_time.as_micros(), *it.id.as_uuid()));
+        let page = Page::of(request.page_size, &request.page_token)?;
+        let after = page.after(SessionId::from_uuid);
+        let mut found = accounts::sessions(&self.context, caller, after, page.and_one()).await?;
+        let next_page_token = page.cut(&mut found, |it| (it.create_time, *it.id.as_uuid()));
         let is_current = |id| caller.session() == Some(id);
         Ok(v1::ListSessionsResponse {
             sessions: found.iter().map(|it| convert::session(it, is_current(it.id))).collect(),
-            next_page_token: page.next(last.filter(|_| more)),
+            next_page_token,
         })
     }
 
@@ -110,39 +99,14 @@ impl Accounts {
         caller: Caller,
         request: v1::ListApiKeysRequest,
     ) -> Result<v1::ListApiKeysResponse> {
-        let page = Page::<(i64, Uuid)>::of(request.page_size, &request.page_token)?;
-        let after =
-            page.after.map(|(time, id)| (Timestamp::from_micros(time), ApiKeyId::from_uuid(id)));
-        let mut found = api_keys::list(&self.context, caller, after, page.size + 1).await?;
-        let more = found.len() > page.size as usize;
-        found.truncate(page.size as usize);
-        let last = found.last().map(|it| (it.create_time.as_micros(), *it.id.as_uuid()));
+        let page = Page::of(request.page_size, &request.page_token)?;
+        let after = page.after(ApiKeyId::from_uuid);
+        let mut found = api_keys::list(&self.context, caller, after, page.and_one()).await?;
+        let next_page_token = page.cut(&mut found, |it| (it.create_time, *it.id.as_uuid()));
         Ok(v1::ListApiKeysResponse {
             api_keys: found.iter().map(convert::api_key).collect(),
-            next_page_token: page.next(last.filter(|_| more)),
+            next_page_token,
         })
-    }
-}
-
-/// A page of a listing without filters.
-pub(super) struct Page<P> {
-    /// Most entries.
-    pub(super) size: u32,
-    /// Where it begins.
-    pub(super) after: Option<P>,
-    filters: Filters,
-}
-
-impl<P: Serialize + DeserializeOwned> Page<P> {
-    /// Reads the page fields of a request.
-    pub(super) fn of(size: i32, token: &str) -> Result<Self> {
-        let filters = Filters::of(&());
-        Ok(Self { size: page_size(size)?, after: filters.position(token)?, filters })
-    }
-
-    /// The token of the next page, if there is one.
-    pub(super) fn next(&self, last: Option<P>) -> String {
-        last.map_or_else(String::new, |last| self.filters.token(last))
     }
 }
 

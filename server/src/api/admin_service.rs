@@ -2,15 +2,14 @@
 
 use std::time::Duration;
 
-use sluice_domain::{AccountId, Result, Timestamp};
+use sluice_domain::{AccountId, Result};
 use sluice_proto::v1::{self, admin_service_server::AdminService};
 use tonic::{Request, Response, Status};
-use uuid::Uuid;
 
 use super::{
-    account_service::Page,
     caller,
     convert::{account as convert, timestamp},
+    page::Page,
     status::status,
 };
 use crate::service::{Context, identity::administration};
@@ -29,15 +28,13 @@ impl Admin {
     }
 
     async fn list(&self, request: v1::ListAccountsRequest) -> Result<v1::ListAccountsResponse> {
-        let page = Page::<(i64, Uuid)>::of(request.page_size, &request.page_token)?;
-        let after =
-            page.after.map(|(time, id)| (Timestamp::from_micros(time), AccountId::from_uuid(id)));
-        let found = administration::list(&self.context, after, page.size).await?;
-        let last = found.accounts.last().filter(|_| found.more);
-        let last = last.map(|it| (it.create_time.as_micros(), *it.id.as_uuid()));
+        let page = Page::of(request.page_size, &request.page_token)?;
+        let after = page.after(AccountId::from_uuid);
+        let mut found = administration::list(&self.context, after, page.and_one()).await?.accounts;
+        let next_page_token = page.cut(&mut found, |it| (it.create_time, *it.id.as_uuid()));
         Ok(v1::ListAccountsResponse {
-            accounts: found.accounts.iter().map(convert::account).collect(),
-            next_page_token: page.next(last),
+            accounts: found.iter().map(convert::account).collect(),
+            next_page_token,
         })
     }
 

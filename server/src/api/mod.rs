@@ -15,6 +15,7 @@ mod file_service;
 pub mod fuzzing;
 mod health;
 pub mod layer;
+mod page;
 mod page_token;
 mod resume_token;
 mod status;
