@@ -1,53 +1,36 @@
 //! Downloads to a local path: resumed, verified and published at once.
 
+mod options;
+mod target;
+
 use std::{
-    fmt,
-    fs::{self, OpenOptions, TryLockError},
-    io::{Read, Seek, SeekFrom, Write},
-    panic,
-    path::{Path, PathBuf},
+    fs, panic,
+    path::Path,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
-    time::{Instant, SystemTime},
+    time::Instant,
 };
 
 use futures::{StreamExt, future, stream};
-use sluice_domain::{ByteRange, Crc32c};
+use sluice_domain::ByteRange;
 use tokio::sync::mpsc::{self, Sender};
-use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
+use tokio_util::task::AbortOnDropHandle;
 
+pub use self::options::DownloadOptions;
+use self::target::Target;
 use crate::{
-    Client, Error, File, Progress, Result, Statistics,
-    blocking::blocking,
-    error::Kind,
-    progress::{OnProgress, Reporter},
-    write_stream::FileFrame,
+    Client, Error, File, Progress, Result, Statistics, blocking::blocking, error::Kind,
+    progress::Reporter, write_stream::FileFrame,
 };
 
 /// Frames between the network and the disk.
 const QUEUED_FRAMES: usize = 4;
-/// Streams that fetch a large file in parallel unless the caller says
-/// otherwise.
-const DEFAULT_STREAMS: usize = 4;
 /// What one stream fetches at a time of a file that has more than one. They are
 /// put in order in memory, so that what is on the disk is always a beginning of
 /// the file, which the next attempt goes on from.
 const SEGMENT: u64 = 4 * 1024 * 1024;
-/// Bytes read at once where what is there already is verified.
-const READ_SIZE: usize = 1024 * 1024;
-
-/// Choices about one download.
-#[derive(Clone)]
-#[must_use]
-pub struct DownloadOptions {
-    streams: usize,
-    modified: Option<SystemTime>,
-    on_progress: Option<OnProgress>,
-    cancel: CancellationToken,
-}
-
 /// A file that was downloaded.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
@@ -56,52 +39,6 @@ pub struct Downloaded {
     pub file: File,
     /// What it took; `resumed` bytes were there from an earlier attempt.
     pub statistics: Statistics,
-}
-
-impl DownloadOptions {
-    /// The defaults.
-    pub fn new() -> Self {
-        Self {
-            streams: DEFAULT_STREAMS,
-            modified: None,
-            on_progress: None,
-            cancel: CancellationToken::new(),
-        }
-    }
-
-    /// Streams that fetch a large file in parallel; 4 unless set. Each may hold
-    /// 4 MiB in memory.
-    pub fn streams(mut self, count: usize) -> Self {
-        self.streams = count.max(1);
-        self
-    }
-
-    /// When the file shall say that it was changed, if the file system keeps
-    /// such times; unless set, it is when it was written here.
-    pub fn modified(mut self, time: SystemTime) -> Self {
-        self.modified = Some(time);
-        self
-    }
-
-    /// Called about ten times a second while the download is under way. Must
-    /// not block.
-    pub fn on_progress(mut self, call: impl Fn(&Progress) + Send + Sync + 'static) -> Self {
-        self.on_progress = Some(Arc::new(call));
-        self
-    }
-
-    /// Stops the download when the token is cancelled. What has arrived is
-    /// kept, and the next call goes on from there.
-    pub fn cancel(mut self, token: CancellationToken) -> Self {
-        self.cancel = token;
-        self
-    }
-}
-
-impl Default for DownloadOptions {
-    fn default() -> Self {
-        Self::new()
-    }
 }
 
 impl Client {
@@ -260,124 +197,6 @@ struct Counts {
     resumed: u64,
 }
 
-/// Where a download goes.
-#[derive(Debug, Clone)]
-struct Target {
-    path: PathBuf,
-    partial: PathBuf,
-    from_scratch: bool,
-}
-
-impl Target {
-    fn beside(path: &Path) -> Self {
-        let mut partial = path.as_os_str().to_owned();
-        partial.push(".part");
-        Self { path: path.to_owned(), partial: partial.into(), from_scratch: false }
-    }
-
-    /// Opens the partial file for this process alone; answers how much of it
-    /// is of use.
-    fn open(&self, size: u64) -> Result<(fs::File, u64)> {
-        let fail = |error| Error::local(&self.partial, "write", error);
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(&self.partial)
-            .map_err(fail)?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                let path = self.path.display();
-                let message = format!("another process is downloading to {path} already");
-                return Err(Error::new(Kind::Local, message));
-            }
-            // A file system without locks: as good as nobody else.
-            Err(TryLockError::Error(_)) => {}
-        }
-        let there = file.metadata().map_err(fail)?.len();
-        let of_use = if there > size || self.from_scratch { 0 } else { there };
-        file.set_len(of_use).map_err(fail)?;
-        Ok((file, of_use))
-    }
-
-    /// Hashes what is there, then writes frames until no more come.
-    fn write(
-        &self,
-        mut file: fs::File,
-        resumed: u64,
-        mut frames: mpsc::Receiver<FileFrame>,
-        there: &AtomicU64,
-    ) -> Result<(fs::File, Digest)> {
-        let fail = |error| Error::local(&self.partial, "write", error);
-        let mut digest = Digest::default();
-        file.seek(SeekFrom::Start(0)).map_err(fail)?;
-        let mut buffer = vec![0; READ_SIZE];
-        let mut left = resumed;
-        while left > 0 {
-            let count = (&mut file).take(left).read(&mut buffer).map_err(fail)?;
-            if count == 0 {
-                return Err(fail(std::io::ErrorKind::UnexpectedEof.into()));
-            }
-            let bytes = &buffer[..count];
-            digest.add(bytes, Crc32c::of(bytes));
-            left -= count as u64;
-        }
-        while let Some(frame) = frames.blocking_recv() {
-            file.write_all(&frame.content).map_err(fail)?;
-            digest.add(&frame.content, frame.crc32c);
-            there.fetch_add(frame.len(), Ordering::Relaxed);
-        }
-        Ok((file, digest))
-    }
-
-    /// Makes the partial file durable under its name.
-    fn publish(&self, partial: &fs::File, modified: Option<SystemTime>) -> Result<()> {
-        let fail = |error| Error::local(&self.path, "write", error);
-        if let Some(modified) = modified {
-            // Before it has its name: then whoever changes it changes its time. The
-            // bytes are there, whether or not a file system keeps times.
-            let _ = partial.set_modified(modified);
-        }
-        partial.sync_all().map_err(fail)?;
-        fs::rename(&self.partial, &self.path).map_err(fail)?;
-        sync_folder_of(&self.path).map_err(fail)
-    }
-}
-
-/// What a file consists of.
-#[derive(Default)]
-struct Digest {
-    size: u64,
-    crc32c: Option<Crc32c>,
-    blake3: blake3::Hasher,
-}
-
-impl Digest {
-    fn add(&mut self, bytes: &[u8], crc32c: Crc32c) {
-        let length = bytes.len() as u64;
-        self.size += length;
-        self.crc32c = Some(self.crc32c.unwrap_or(Crc32c::EMPTY).combine(crc32c, length));
-        self.blake3.update(bytes);
-    }
-
-    fn is_of(&self, file: &File) -> bool {
-        let expected = file.checksums.clone().unwrap_or_default();
-        let crc32c = self.crc32c.unwrap_or(Crc32c::EMPTY);
-        self.size == file.size.cast_unsigned()
-            && expected.crc32c.is_none_or(|expected| Crc32c(expected) == crc32c)
-            && (expected.blake3.is_empty()
-                || expected.blake3[..] == self.blake3.finalize().as_bytes()[..])
-    }
-}
-
-impl fmt::Debug for DownloadOptions {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("DownloadOptions").finish_non_exhaustive()
-    }
-}
-
 fn corrupt(path: &Path, file: &File) -> Error {
     let message = format!(
         "what arrived for {} is not {}: its checksum differs; nothing was kept, try again",
@@ -385,18 +204,6 @@ fn corrupt(path: &Path, file: &File) -> Error {
         file.name
     );
     Error::new(Kind::Corrupt, message)
-}
-
-/// A rename is durable once the folder is.
-#[cfg(unix)]
-fn sync_folder_of(path: &Path) -> std::io::Result<()> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    fs::File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
-}
-
-#[cfg(not(unix))]
-fn sync_folder_of(_: &Path) -> std::io::Result<()> {
-    Ok(())
 }
 
 #[cfg(test)]
