@@ -1,13 +1,6 @@
 //! One connection, from its first byte to its last.
 
-use std::{
-    convert::Infallible,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-    time::Duration,
-};
+use std::{convert::Infallible, pin::pin, time::Duration};
 
 use axum::{Router, body::Body};
 use http::{Request, Response};
@@ -16,15 +9,23 @@ use hyper::{
     server::conn::{http1, http2},
     service::service_fn,
 };
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    server::graceful::GracefulConnection,
+};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite},
     net::TcpStream,
-    time::{Instant, interval, sleep, timeout},
+    time::{Instant, sleep, timeout},
 };
 use tower::ServiceExt;
 
-use super::{Edge, PeerAddress, body::HeldBody, guarded_io::GuardedIo};
+use super::{
+    Edge, PeerAddress,
+    body::HeldBody,
+    busy::{Busy, BusyMark},
+    guarded_io::GuardedIo,
+};
 
 /// How long a peer may take for the TLS handshake, and then for the bytes that
 /// tell HTTP/1.1 from HTTP/2.
@@ -159,28 +160,13 @@ impl Connections {
         let service =
             service_fn(|request| answer(self.0.router.clone(), busy.begin(), peer, request));
         let connection = builder.serve_connection(TokioIo::new(io), service);
-        let mut connection = std::pin::pin!(connection);
-        let mut idle = interval(IDLE / 4);
-        let mut ending = false;
-        loop {
+        let last_request = async {
             tokio::select! {
-                ended = connection.as_mut() => {
-                    if let Err(error) = ended {
-                        tracing::debug!(%error, "a connection failed");
-                    }
-                    return;
-                }
-                () = self.0.cut.cancelled() => return,
-                () = self.0.draining.cancelled(), if !ending => {
-                    connection.as_mut().graceful_shutdown();
-                    ending = true;
-                }
-                _ = idle.tick(), if !ending => if busy.is_idle_since(IDLE) {
-                    connection.as_mut().graceful_shutdown();
-                    ending = true;
-                }
+                () = self.0.draining.cancelled() => {}
+                () = busy.idle_for(IDLE) => {}
             }
-        }
+        };
+        self.drive(connection, last_request).await;
     }
 
     async fn serve_http1(
@@ -198,7 +184,17 @@ impl Connections {
         let service =
             service_fn(|request| answer(self.0.router.clone(), busy.begin(), peer, request));
         let connection = builder.serve_connection(TokioIo::new(io), service);
-        let mut connection = std::pin::pin!(connection);
+        self.drive(connection, self.asked_while_draining(&busy)).await;
+    }
+
+    /// Serves until the connection ends. It takes no further request after
+    /// `last_request`.
+    async fn drive<C: GracefulConnection<Error = hyper::Error>>(
+        &self,
+        connection: C,
+        last_request: impl Future<Output = ()>,
+    ) {
+        let (mut connection, mut last_request) = (pin!(connection), pin!(last_request));
         let mut ending = false;
         loop {
             tokio::select! {
@@ -209,7 +205,7 @@ impl Connections {
                     return;
                 }
                 () = self.0.cut.cancelled() => return,
-                () = self.asked_while_draining(&busy), if !ending => {
+                () = last_request.as_mut(), if !ending => {
                     connection.as_mut().graceful_shutdown();
                     ending = true;
                 }
@@ -241,41 +237,4 @@ async fn is_http2(stream: &mut (impl AsyncRead + Unpin), begun: &mut Vec<u8>) ->
         }
     }
     Some(true)
-}
-
-/// How many requests of a connection are under way, and since when none is.
-#[derive(Clone, Default)]
-struct Busy(Arc<(AtomicUsize, std::sync::Mutex<Option<Instant>>)>);
-
-/// One request under way.
-struct BusyMark(Busy);
-
-impl Busy {
-    fn begin(&self) -> BusyMark {
-        self.0.0.fetch_add(1, Ordering::Relaxed);
-        BusyMark(self.clone())
-    }
-
-    /// Whether there was a request.
-    fn was_asked(&self) -> bool {
-        let since = self.0.1.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        self.0.0.load(Ordering::Relaxed) > 0 || since.is_some()
-    }
-
-    fn is_idle_since(&self, span: Duration) -> bool {
-        let mut since = self.0.1.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if self.0.0.load(Ordering::Relaxed) > 0 {
-            *since = None;
-            return false;
-        }
-        since.get_or_insert_with(Instant::now).elapsed() >= span
-    }
-}
-
-impl Drop for BusyMark {
-    fn drop(&mut self) {
-        self.0.0.0.fetch_sub(1, Ordering::Relaxed);
-        let mut since = self.0.0.1.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        *since = Some(Instant::now());
-    }
 }

@@ -7,6 +7,7 @@
 
 mod accept;
 pub mod body;
+mod busy;
 mod connection;
 mod frame_budget;
 mod guarded_io;
