@@ -158,6 +158,8 @@ pub struct Completion {
     pub digest: FileDigest,
     /// Orders completions to one name: the highest wins.
     pub sequence: u64,
+    /// Whether stored bytes must be read and verified before the file can be.
+    pub verify: bool,
 }
 
 /// The record of an upload.

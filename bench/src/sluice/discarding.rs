@@ -11,7 +11,7 @@ use sluice_server::{
     adapters::embedded::DataFolder,
     app,
     config::{Config, Overrides},
-    ports::{BlobReader, BlobStore, PartWriter, Persisted},
+    ports::{BlobReader, BlobStore, PartWriter, Persisted, Sealed},
     service::identity::access,
 };
 use tokio::net::TcpListener;
@@ -56,8 +56,8 @@ impl BlobStore for DiscardingBlobs {
         Ok(false)
     }
 
-    async fn seal(&self, _upload: UploadId, _size: u64) -> sluice_domain::Result<()> {
-        Ok(())
+    async fn seal(&self, _upload: UploadId, _size: u64) -> sluice_domain::Result<Sealed> {
+        Ok(Sealed::Whole)
     }
 
     async fn open(&self, _upload: UploadId) -> sluice_domain::Result<Arc<dyn BlobReader>> {
@@ -84,7 +84,7 @@ impl PartWriter for DiscardingWriter {
     }
 
     async fn persist(&mut self) -> sluice_domain::Result<Persisted> {
-        Ok(Persisted::Stored)
+        Ok(Persisted::Stored(None))
     }
 
     async fn abandon(self: Box<Self>) {}

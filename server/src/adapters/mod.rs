@@ -2,5 +2,6 @@
 //! are turned into those of the domain here and go no further.
 
 pub mod aws;
+mod claims;
 pub mod embedded;
 pub mod system_clock;

@@ -7,13 +7,21 @@ use bytes::Bytes;
 use sluice_domain::{ByteRange, Epoch, PartNumber, PartPlan, Result, UploadId};
 
 /// Stores the bytes of each upload as one object that is written in parts and,
-/// once sealed, read as a file.
+/// once sealed, read as a file. Before that it may not be readable.
+///
+/// Many parts of many uploads are written at once, by this process and, where the
+/// engine lets several processes share one namespace, by others.
 ///
 /// **Claims.** A part in progress belongs to one writer: its claim. Nobody
 /// writes a byte without one, and the services read the upload's record
 /// *after* they got the claim and before the first byte. Whoever ends writers
 /// (resume, cancel, expire, delete) first commits the new record and then
 /// fences; so a writer either sees the new record or is fenced.
+///
+/// Claims and fences hold within this process. A writer of another process may
+/// still change stored bytes of parts that are recorded; then [`seal`](Self::seal)
+/// finds that out by the tags and checksums in the records, and nothing that
+/// differs from them becomes a file.
 #[async_trait]
 pub trait BlobStore: Send + Sync + 'static {
     /// Claims a part. Where another writer of the same epoch holds it, waits
@@ -28,7 +36,7 @@ pub trait BlobStore: Send + Sync + 'static {
     ) -> Result<Box<dyn PartWriter>>;
 
     /// Ends every claim of an epoch below `epoch`. When it returns, no such
-    /// writer can change a byte of the upload any more.
+    /// writer of this process can change a byte of the upload any more.
     async fn fence(&self, upload: UploadId, epoch: Epoch);
 
     /// Whether nothing is left for [`seal`](Self::seal) to do once all parts of
@@ -36,11 +44,13 @@ pub trait BlobStore: Send + Sync + 'static {
     async fn is_sealed(&self, upload: UploadId, size: u64) -> Result<bool>;
 
     /// Makes the upload's object the file of `size` bytes, all of which are
-    /// persisted. Idempotent; after it returns, the file survives power loss.
-    async fn seal(&self, upload: UploadId, size: u64) -> Result<()>;
+    /// recorded as persisted. Idempotent; a file that is [`Sealed::Whole`] survives
+    /// power loss and never changes any more. Records that do not make up `size`
+    /// bytes, and bytes that nobody can send again, are `STORED_DATA_CORRUPT`.
+    async fn seal(&self, upload: UploadId, size: u64) -> Result<Sealed>;
 
-    /// Opens the upload's bytes for reading. Bytes that are not there are
-    /// `STORED_DATA_CORRUPT`.
+    /// Opens a sealed upload's bytes for reading. Bytes that are not there are
+    /// `STORED_DATA_CORRUPT`, now or when they are read.
     async fn open(&self, upload: UploadId) -> Result<Arc<dyn BlobReader>>;
 
     /// Removes everything stored for the upload. Idempotent: what is gone is
@@ -51,7 +61,8 @@ pub trait BlobStore: Send + Sync + 'static {
     async fn check_health(&self) -> Result<()>;
 }
 
-/// Reads one upload's bytes, also when they are being deleted meanwhile.
+/// Reads one upload's bytes. When they are deleted meanwhile, it reads on or
+/// misses them.
 #[async_trait]
 pub trait BlobReader: Send + Sync {
     /// Reads exactly the bytes of `range`, which is small enough for memory.
@@ -60,27 +71,48 @@ pub trait BlobReader: Send + Sync {
     async fn read(&self, range: ByteRange) -> Result<Bytes>;
 }
 
+/// What a blob store needs to find bytes again, or to tell them from others: its
+/// own text, at most 1 KiB, which means nothing to anybody else.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct StorageTag(pub String);
+
+/// What sealing found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Sealed {
+    /// The upload's object is the file.
+    Whole,
+    /// Not sealed: these parts were written again by somebody who was late, with
+    /// bytes of the recorded size and CRC32C. Once they are recorded with these
+    /// tags, sealing can go on.
+    Changed(Vec<(PartNumber, StorageTag)>),
+    /// Not sealed: of these parts storage does not hold the recorded bytes any
+    /// more. They must be sent again.
+    Lost(Vec<PartNumber>),
+}
+
 /// Where the bytes of a part are once they were persisted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Persisted {
-    /// In the store: they survive power loss.
-    Stored,
+    /// In the store: they survive power loss. The tag, if there is one, is kept
+    /// with the part's record.
+    Stored(Option<StorageTag>),
     /// Here: they are kept with the part's record, by the transaction that makes
     /// it, and read through the store.
     WithRecord(Bytes),
 }
 
-/// The claim on one part, and the way to write it. Dropping it gives the part
-/// up: what was written is not kept, and the claim ends as soon as no write is
-/// under way.
+/// The claim on one part, and the way to write it. Dropping it before it was
+/// persisted gives the part up: what was written is not kept, and the claim ends
+/// as soon as no write is under way.
 #[async_trait]
 pub trait PartWriter: Send + Sync {
     /// Takes room for the whole part before its first byte, so that a part
-    /// that was begun can end. Answers `STORAGE_FULL` when there is not enough.
+    /// that was begun can end. Waits for room that others will give back; answers
+    /// `STORAGE_FULL` when there is not enough.
     async fn begin(&mut self, plan: PartPlan) -> Result<()>;
 
     /// Appends bytes. They may be in memory when it returns, but never more
-    /// than a few frames.
+    /// than a few frames, or than the store has a budget for.
     async fn write(&mut self, bytes: Bytes) -> Result<()>;
 
     /// Makes all bytes survive power loss, or leaves that to the part's record.
@@ -89,6 +121,7 @@ pub trait PartWriter: Send + Sync {
     /// under it.
     async fn persist(&mut self) -> Result<Persisted>;
 
-    /// Gives the part up and returns when the claim has ended.
+    /// Gives the part up and returns when the claim has ended. What was persisted
+    /// may be removed: it must have no record, and never get one.
     async fn abandon(self: Box<Self>);
 }

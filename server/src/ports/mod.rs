@@ -4,6 +4,7 @@
 //! here; the functions in `conformance` check them on any adapter.
 
 pub mod account_store;
+pub mod blob_records;
 pub mod blob_store;
 pub mod change_feed;
 pub mod clock;
@@ -16,7 +17,8 @@ pub mod signing_key_store;
 pub mod upload_store;
 
 pub use account_store::{AccountPage, AccountStore, InvitationHash, NewAccount, PasswordHash};
-pub use blob_store::{BlobReader, BlobStore, PartWriter, Persisted};
+pub use blob_records::{BlobRecords, StoredPart};
+pub use blob_store::{BlobReader, BlobStore, PartWriter, Persisted, Sealed, StorageTag};
 pub use change_feed::{Change, ChangeFeed, ChangePage, Changed, FeedPosition};
 pub use clock::Clock;
 pub use credential_store::{
@@ -26,6 +28,6 @@ pub use event_queue::{Backlog, Delivery, Event, EventQueue, Receipt};
 pub use file_store::{FileChange, FileOrder, FilePage, FilePosition, FileQuery, FileStore};
 pub use signing_key_store::{KeyPurpose, SigningKey, SigningKeyId, SigningKeyStore};
 pub use upload_store::{
-    Created, Freeze, NewUpload, PersistedPart, RequestKey, UploadPage, UploadQuery, UploadStore,
-    Written,
+    Created, Freeze, NewUpload, PersistedPart, Recorded, RequestKey, UploadPage, UploadQuery,
+    UploadStore, Written,
 };

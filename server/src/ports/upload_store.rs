@@ -8,7 +8,7 @@ use sluice_domain::{
     Quota, RangeSet, RequestId, Result, Sha256, Timestamp, Upload, UploadId, UploadState,
 };
 
-use super::Persisted;
+use super::{Persisted, StorageTag};
 
 /// What makes a creation idempotent.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,8 +52,17 @@ pub struct PersistedPart {
 impl From<Part> for PersistedPart {
     /// A part whose bytes are in the blob store.
     fn from(record: Part) -> Self {
-        Self { record, bytes: Persisted::Stored }
+        Self { record, bytes: Persisted::Stored(None) }
     }
+}
+
+/// What became of a part that was to be recorded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Recorded {
+    /// It has this record now.
+    New,
+    /// It had a record before, which is the one that counts.
+    Before(Part),
 }
 
 /// How an upload is frozen for completion.
@@ -146,7 +155,8 @@ pub trait UploadStore: Send + Sync + 'static {
 
     /// Records a part whose bytes are durable, or are to be kept with the record,
     /// if it has no record yet, and slides the expiry. Needs an active upload and
-    /// the current epoch.
+    /// the current epoch. After `STORAGE_IO` or `DEPENDENCY_UNAVAILABLE` nobody
+    /// knows whether it is recorded; any other refusal says that it is not.
     async fn commit_part(
         &self,
         owner: AccountId,
@@ -155,7 +165,7 @@ pub trait UploadStore: Send + Sync + 'static {
         part: PersistedPart,
         now: Timestamp,
         time_to_live: Duration,
-    ) -> Result<()>;
+    ) -> Result<Recorded>;
 
     /// Makes an active upload of unknown size hold at least `end` bytes of its
     /// owner's quota, as [`sluice_domain::Usage::lease`] has it.
@@ -184,9 +194,32 @@ pub trait UploadStore: Send + Sync + 'static {
         now: Timestamp,
     ) -> Result<Upload>;
 
+    /// Gives recorded parts of a completing upload other tags, because storage
+    /// holds equal bytes that were written later; the file will be verified before
+    /// it can be read. If it is interrupted, it may have given some of them.
+    async fn retag_parts(
+        &self,
+        owner: AccountId,
+        id: UploadId,
+        tags: Vec<(PartNumber, StorageTag)>,
+    ) -> Result<()>;
+
+    /// `COMPLETING → ACTIVE`: forgets parts whose bytes are lost and gives the name
+    /// free. The size stays fixed.
+    async fn reopen(
+        &self,
+        owner: AccountId,
+        id: UploadId,
+        lost: Vec<PartNumber>,
+        now: Timestamp,
+        time_to_live: Duration,
+    ) -> Result<Upload>;
+
     /// `COMPLETING → COMPLETED`: creates the file, gives it its name if it is
-    /// readable, and enqueues what must follow, in one transaction. A completed
-    /// upload answers the file that it became.
+    /// readable, and enqueues what must follow, in one transaction. What must be
+    /// verified first is not readable yet: a declared SHA-256, and parts that have
+    /// other tags than they were recorded with. A completed upload answers the file
+    /// that it became.
     async fn publish(&self, owner: AccountId, id: UploadId, now: Timestamp) -> Result<File>;
 
     /// [`freeze`](Self::freeze) and [`publish`](Self::publish) in one

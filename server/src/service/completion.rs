@@ -9,10 +9,16 @@ use sluice_domain::{
 };
 
 use super::{Caller, Context};
-use crate::{ports::Freeze, tasks::joined};
+use crate::{
+    ports::{Freeze, Sealed},
+    tasks::joined,
+};
 
 /// Parts that are read from the store at once.
 const PARTS_PER_PAGE: u32 = 512;
+
+/// How often stored parts may turn out to have changed while they are sealed.
+const MOST_CHANGES: u32 = 5;
 
 /// What a caller says when completing an upload.
 #[derive(Debug, Clone, Default)]
@@ -113,9 +119,33 @@ pub async fn finish(context: &Context, owner: AccountId, id: UploadId) -> Result
 
 async fn publish(context: &Context, upload: &Upload) -> Result<File> {
     if let (UploadState::Completing, Some(completion)) = (upload.state, &upload.completion) {
-        context.blobs.seal(upload.id, completion.digest.size).await?;
+        seal(context, upload, completion.digest.size).await?;
     }
     context.uploads.publish(upload.owner, upload.id, context.clock.now()).await
+}
+
+/// Makes the bytes a file on storage. Where storage does not hold them any more,
+/// the upload takes them again.
+async fn seal(context: &Context, upload: &Upload, size: u64) -> Result<()> {
+    for _ in 0..MOST_CHANGES {
+        match context.blobs.seal(upload.id, size).await? {
+            Sealed::Whole => return Ok(()),
+            Sealed::Changed(tags) => {
+                tracing::warn!(upload = %upload.id, parts = tags.len(), "parts were written late");
+                context.uploads.retag_parts(upload.owner, upload.id, tags).await?;
+            }
+            Sealed::Lost(parts) => {
+                tracing::warn!(upload = %upload.id, parts = parts.len(), "parts are lost");
+                let (now, ttl) = (context.clock.now(), context.limits.upload_ttl);
+                context.uploads.reopen(upload.owner, upload.id, parts, now, ttl).await?;
+                let (upload, persisted) =
+                    context.uploads.persisted(upload.owner, upload.id).await?;
+                upload.check_active()?;
+                return upload.check_parts_present(size, &persisted);
+            }
+        }
+    }
+    Err(Error::storage_io("stale writers keep changing stored parts; try again"))
 }
 
 /// Answers the file of an upload that was frozen before, if it is what this

@@ -111,7 +111,7 @@ async fn delete_account(context: &Context, account: AccountId) -> Result<()> {
     Ok(())
 }
 
-/// Reads a file once and compares its SHA-256 with the declared one.
+/// Reads a file once and compares its checksums with those that it must have.
 async fn verify_file(context: &Context, owner: AccountId, id: FileId) -> Result<()> {
     let file = match context.files.file(owner, id).await {
         Ok(file) if file.state == FileState::Processing => file,
@@ -119,25 +119,33 @@ async fn verify_file(context: &Context, owner: AccountId, id: FileId) -> Result<
         Err(error) if error.reason == Reason::FileNotFound => return Ok(()),
         Err(error) => return Err(error),
     };
-    let Some(declared) = file.checksums.sha256 else {
-        return context.files.mark_ready(owner, id, context.clock.now()).await;
-    };
+    let declared = file.checksums;
     let whole = ByteRange { start: 0, end: file.size };
+    let hashers = (declared.sha256.map(|_| Sha256::new()), blake3::Hasher::new());
     let hashed = reading::chunks(context.clone(), file, whole)
-        .try_fold(Sha256::new(), |mut hasher, chunk| {
+        .try_fold(hashers, |(mut sha256, mut blake3), chunk| {
             context.tasks.blocking(move || {
-                hasher.update(&chunk.data);
-                Ok(hasher)
+                if let Some(sha256) = &mut sha256 {
+                    sha256.update(&chunk.data);
+                }
+                blake3.update(&chunk.data);
+                Ok((sha256, blake3))
             })
         })
         .await;
     let failure = match hashed {
-        Ok(hasher) => {
-            let actual: [u8; 32] = hasher.finalize().into();
-            if actual == declared {
-                return context.files.mark_ready(owner, id, context.clock.now()).await;
+        Ok((sha256, blake3)) => {
+            let sha256: Option<[u8; 32]> = sha256.map(|hasher| hasher.finalize().into());
+            let blake3 = Some(*blake3.finalize().as_bytes());
+            let pairs = [("sha256", declared.sha256, sha256), ("blake3", declared.blake3, blake3)];
+            let wrong = pairs.into_iter().find_map(|(algorithm, declared, actual)| {
+                let (declared, actual) = (declared?, actual?);
+                (declared != actual).then(|| mismatch(algorithm, &declared, &actual))
+            });
+            match wrong {
+                None => return context.files.mark_ready(owner, id, context.clock.now()).await,
+                Some(failure) => failure,
             }
-            mismatch("sha256", &declared, &actual)
         }
         Err(error) if is_final(&error) => error,
         Err(error) => return Err(error),

@@ -48,6 +48,8 @@ promises! { upload_store, engine => (&*engine.database):
     freezing_is_for_the_current_writer
     freezing_keeps_what_was_decided
     freezing_refuses_a_taken_name
+    a_reopened_upload_takes_lost_parts_again
+    only_a_completion_is_reopened
     an_upload_becomes_one_file
     an_upload_can_become_a_file_at_once
     publishing_needs_a_freeze
@@ -64,6 +66,13 @@ promises! { upload_store, engine => (&*engine.database):
     bytes_are_in_use_while_a_record_needs_them
     uploads_are_listed_newest_first
     several_uploads_are_read_at_once
+}
+
+promises! { blob_records, engine => (&*engine.database, &*engine.database):
+    one_place_is_kept
+    a_place_without_parts_is_forgotten
+    parts_keep_their_tags
+    a_file_with_other_tags_is_verified_first
 }
 
 promises! { file_store, engine => (&*engine.database, &*engine.database):
@@ -161,7 +170,7 @@ promises! { small_files, engine => (&engine.blobs, &*engine.database):
     what_needs_no_sealing_is_whole
 }
 
-promises! { blob_store, engine => (&engine.blobs):
+promises! { blob_store, engine => (&engine.blobs, &*engine.database):
     persisted_bytes_read_back
     frames_of_any_size_make_a_part
     missing_bytes_are_corrupt

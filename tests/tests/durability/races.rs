@@ -10,7 +10,7 @@ use sluice_domain::{
     UploadState,
 };
 use sluice_server::{
-    ports::{BlobReader, BlobStore, Event, PartWriter},
+    ports::{BlobReader, BlobStore, Event, PartWriter, Sealed},
     service::{
         ingest::{self, Replies, Target, WriteMessage, Wrote},
         uploads,
@@ -283,7 +283,7 @@ impl BlobStore for LateClaims {
         self.inner.is_sealed(upload, size).await
     }
 
-    async fn seal(&self, upload: UploadId, size: u64) -> Result<()> {
+    async fn seal(&self, upload: UploadId, size: u64) -> Result<Sealed> {
         self.inner.seal(upload, size).await
     }
 

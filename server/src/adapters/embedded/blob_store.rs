@@ -15,7 +15,6 @@ use sluice_domain::{ByteRange, Epoch, Error, PartNumber, Reason, Result, UploadI
 use super::{
     Database,
     aligned::AlignedBuffers,
-    claims::Claims,
     disk::{Disk, DiskFile},
     io_error,
     part_writer::{BATCH, DiskPartWriter},
@@ -23,7 +22,8 @@ use super::{
     space::Room,
 };
 use crate::{
-    ports::{BlobReader, BlobStore, PartWriter},
+    adapters::claims::Claims,
+    ports::{BlobReader, BlobStore, PartWriter, Sealed},
     tasks::Tasks,
 };
 
@@ -143,13 +143,13 @@ impl BlobStore for DiskBlobStore {
         Ok(size == 0 || self.shared.database.small_length(upload).await? == Some(size))
     }
 
-    async fn seal(&self, upload: UploadId, size: u64) -> Result<()> {
+    async fn seal(&self, upload: UploadId, size: u64) -> Result<Sealed> {
         self.shared.forget_entry(upload);
         if size == 0 {
-            return Ok(());
+            return Ok(Sealed::Whole);
         }
         if let Some(length) = self.shared.database.small_length(upload).await? {
-            return if length == size { Ok(()) } else { Err(corrupt(length.min(size))) };
+            return if length == size { Ok(Sealed::Whole) } else { Err(corrupt(length.min(size))) };
         }
         let shared = Arc::clone(&self.shared);
         let sealed = move || {
@@ -166,7 +166,7 @@ impl BlobStore for DiskBlobStore {
                 // reads there, so this need not survive power loss.
                 file.set_len(size).map_err(|error| io_error(&error, "cut a file"))?;
             }
-            Ok(())
+            Ok(Sealed::Whole)
         };
         self.shared.tasks.blocking(sealed).await
     }

@@ -7,7 +7,6 @@ mod aligned;
 mod api_keys;
 mod blob_store;
 mod changes;
-mod claims;
 mod credentials;
 mod data_folder;
 mod database;

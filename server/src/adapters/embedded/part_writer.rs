@@ -8,14 +8,10 @@ use sluice_domain::{PartNumber, PartPlan, Result, UploadId};
 use tokio::{sync::OwnedMutexGuard, task::JoinHandle, time::Instant};
 
 use super::{
-    blob_store::Shared,
-    claims::{Gate, Hold},
-    disk::DiskFile,
-    io_error,
-    small_contents::is_small,
-    space::TakenRoom,
+    blob_store::Shared, disk::DiskFile, io_error, small_contents::is_small, space::TakenRoom,
 };
 use crate::{
+    adapters::claims::{Gate, Hold},
     metrics,
     ports::{PartWriter, Persisted},
     tasks::joined,
@@ -165,7 +161,7 @@ impl PartWriter for DiskPartWriter {
             Ok(gate)
         });
         self.durable = Some(joined(synced.await)?);
-        Ok(Persisted::Stored)
+        Ok(Persisted::Stored(None))
     }
 
     async fn abandon(mut self: Box<Self>) {

@@ -1,18 +1,24 @@
 //! Rows of parts.
 
-use rusqlite::{Connection, OptionalExtension, Row, params};
-use sluice_domain::{ByteRange, Part, PartNumber, RangeSet, Upload, UploadId};
+use rusqlite::{Connection, OptionalExtension, Row, params, types::Type};
+use sluice_domain::{ByteRange, Crc32c, Part, PartNumber, RangeSet, Upload, UploadId};
 
 use super::{
     database::Outcome,
-    rows::{self, PART_COLUMNS, Sql, blocks_column},
+    rows::{self, PART_COLUMNS, Sql, blocks_column, conversion},
 };
+use crate::ports::{StorageTag, StoredPart};
 
 /// Writes a part unless it has a row. Answers whether it had none.
-pub(super) fn insert(connection: &Connection, id: UploadId, part: &Part) -> Outcome<bool> {
+pub(super) fn insert(
+    connection: &Connection,
+    id: UploadId,
+    part: &Part,
+    tag: Option<&StorageTag>,
+) -> Outcome<bool> {
     let mut statement = connection.prepare_cached(
-        "INSERT INTO parts (upload_id, number, size, crc32c, blocks, chaining_value, root) \
-         VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+        "INSERT INTO parts (upload_id, number, size, crc32c, blocks, chaining_value, root, tag) \
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
     )?;
     let inserted = statement.execute(params![
         Sql(id),
@@ -22,6 +28,7 @@ pub(super) fn insert(connection: &Connection, id: UploadId, part: &Part) -> Outc
         blocks_column(part),
         part.chaining_value,
         part.root,
+        tag.map(|tag| &tag.0),
     ])?;
     Ok(inserted == 1)
 }
@@ -78,6 +85,50 @@ pub(super) fn list(
     let mut statement = connection.prepare_cached(&sql)?;
     let parts = statement.query_map(params![Sql(id), after, limit], rows::part)?;
     Ok(parts.collect::<rusqlite::Result<_>>()?)
+}
+
+/// Reads what storage knows of the parts after `after`, by number.
+pub(super) fn list_stored(
+    connection: &Connection,
+    id: UploadId,
+    after: Option<PartNumber>,
+    limit: u32,
+) -> Outcome<Vec<StoredPart>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT number, size, crc32c, tag FROM parts WHERE upload_id = ? AND number > ? \
+         ORDER BY number LIMIT ?",
+    )?;
+    let after = after.map_or(0, PartNumber::get);
+    let parts = statement.query_map(params![Sql(id), after, limit], |row| {
+        Ok(StoredPart {
+            number: PartNumber::new(row.get(0)?).ok_or_else(|| conversion(0, Type::Integer))?,
+            size: row.get(1)?,
+            crc32c: Crc32c(row.get(2)?),
+            tag: row.get::<_, Option<String>>(3)?.map(StorageTag),
+        })
+    })?;
+    Ok(parts.collect::<rusqlite::Result<_>>()?)
+}
+
+/// Gives a part another tag.
+pub(super) fn retag(
+    connection: &Connection,
+    id: UploadId,
+    number: PartNumber,
+    tag: &StorageTag,
+) -> Outcome<()> {
+    connection
+        .prepare_cached("UPDATE parts SET tag = ? WHERE upload_id = ? AND number = ?")?
+        .execute(params![tag.0, Sql(id), number.get()])?;
+    Ok(())
+}
+
+/// Removes a part. Answers how many bytes it had.
+pub(super) fn remove(connection: &Connection, id: UploadId, number: PartNumber) -> Outcome<u64> {
+    let mut statement = connection
+        .prepare_cached("DELETE FROM parts WHERE upload_id = ? AND number = ? RETURNING size")?;
+    let size = statement.query_row(params![Sql(id), number.get()], |row| row.get(0));
+    Ok(size.optional()?.unwrap_or(0))
 }
 
 /// Removes all parts of an upload.

@@ -92,7 +92,7 @@ impl FromSql for Sql<Failure> {
 pub(super) const UPLOAD_COLUMNS: &str = "id, file_id, owner, state, name, content_type, size, \
      max_size, part_size, persisted_bytes, epoch, declared_crc32c, declared_sha256, \
      declared_blake3, metadata, replaces, create_time, update_time, expire_time, file_size, \
-     file_crc32c, file_blake3, sequence, error, reserved";
+     file_crc32c, file_blake3, sequence, error, reserved, verify";
 
 /// Reads an upload from a row of [`UPLOAD_COLUMNS`].
 pub(super) fn upload(row: &Row<'_>) -> rusqlite::Result<Upload> {
@@ -105,6 +105,7 @@ pub(super) fn upload(row: &Row<'_>) -> rusqlite::Result<Upload> {
                 blake3: row.get(21)?,
             },
             sequence,
+            verify: row.get(25)?,
         }),
     };
     Ok(Upload {

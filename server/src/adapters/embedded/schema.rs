@@ -7,12 +7,13 @@ use rusqlite::{Connection, OpenFlags};
 use super::database::{DatabaseOptions, OpenError};
 
 /// Schema changes, in order; the database's `user_version` counts them.
-const MIGRATIONS: [&str; 5] = [
+const MIGRATIONS: [&str; 6] = [
     include_str!("migrations/0001_initial.sql"),
     include_str!("migrations/0002_changes.sql"),
     include_str!("migrations/0003_signing_keys.sql"),
     include_str!("migrations/0004_small_contents.sql"),
     include_str!("migrations/0005_accounts.sql"),
+    include_str!("migrations/0006_storage.sql"),
 ];
 
 /// Opens a connection that commits durably.

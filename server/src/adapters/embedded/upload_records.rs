@@ -10,7 +10,7 @@ use super::{
     rows::{self, Sql, UPLOAD_COLUMNS},
     usage,
 };
-use crate::ports::{Created, NewUpload, UploadPage, UploadQuery};
+use crate::ports::{Created, NewUpload, StorageTag, UploadPage, UploadQuery};
 
 /// Writes a new upload, unless the same request did before.
 pub(super) fn create(connection: &Connection, new: &NewUpload) -> Outcome<Created> {
@@ -106,7 +106,8 @@ pub(super) fn save(connection: &Connection, upload: &Upload) -> Outcome<()> {
          declared_sha256 = :declared_sha256, replaces = :replaces, \
          update_time = :update_time, expire_time = :expire_time, file_size = :file_size, \
          file_crc32c = :file_crc32c, file_blake3 = :file_blake3, sequence = :sequence, \
-         error = :error, reserved = :reserved, change = :change WHERE id = :id",
+         error = :error, reserved = :reserved, verify = :verify, change = :change \
+         WHERE id = :id",
     )?;
     let digest = upload.completion.map(|completion| completion.digest);
     statement.execute(named_params! {
@@ -126,6 +127,7 @@ pub(super) fn save(connection: &Connection, upload: &Upload) -> Outcome<()> {
         ":sequence": upload.completion.map(|completion| completion.sequence),
         ":error": upload.error.as_ref().map(Sql),
         ":reserved": upload.reserved,
+        ":verify": upload.completion.is_some_and(|completion| completion.verify),
         ":change": changes::next(connection)?,
     })?;
     Ok(())
@@ -153,6 +155,36 @@ pub(super) fn save_reserved(connection: &Connection, upload: &Upload) -> Outcome
     let mut statement =
         connection.prepare_cached("UPDATE uploads SET reserved = ? WHERE id = ?")?;
     statement.execute(params![upload.reserved, Sql(upload.id)])?;
+    Ok(())
+}
+
+/// Keeps where storage puts the parts, unless that is known. Answers what is kept.
+pub(super) fn keep_place(
+    connection: &Connection,
+    id: UploadId,
+    place: &StorageTag,
+) -> Outcome<StorageTag> {
+    let mut statement = connection.prepare_cached(
+        "UPDATE uploads SET place = COALESCE(place, ?) WHERE id = ? RETURNING place",
+    )?;
+    let kept = statement.query_row(params![place.0, Sql(id)], |row| row.get(0)).optional()?;
+    kept.map(StorageTag).ok_or_else(|| {
+        Error::new(Reason::UploadNotFound, format!("there is no upload {id} any more")).into()
+    })
+}
+
+/// Where storage puts the parts, if that is known.
+pub(super) fn place(connection: &Connection, id: UploadId) -> Outcome<Option<StorageTag>> {
+    let mut statement = connection.prepare_cached("SELECT place FROM uploads WHERE id = ?")?;
+    let place = statement.query_row(params![Sql(id)], |row| row.get::<_, Option<String>>(0));
+    Ok(place.optional()?.flatten().map(StorageTag))
+}
+
+/// Forgets where storage puts the parts: there are none.
+pub(super) fn forget_place(connection: &Connection, id: UploadId) -> Outcome<()> {
+    connection
+        .prepare_cached("UPDATE uploads SET place = NULL WHERE id = ?")?
+        .execute(params![Sql(id)])?;
     Ok(())
 }
 

@@ -16,12 +16,14 @@ use super::{
     files, parts,
     rows::Sql,
     small_contents,
-    upload_records::{create, find, get, list, owners_and_ids, save, save_progress, save_reserved},
+    upload_records::{
+        self, create, find, get, list, owners_and_ids, save, save_progress, save_reserved,
+    },
     usage,
 };
 use crate::ports::{
-    Created, Event, Freeze, NewUpload, Persisted, PersistedPart, UploadPage, UploadQuery,
-    UploadStore, Written,
+    BlobRecords, Created, Event, Freeze, NewUpload, Persisted, PersistedPart, Recorded, StorageTag,
+    StoredPart, UploadPage, UploadQuery, UploadStore, Written,
 };
 
 #[async_trait]
@@ -98,7 +100,7 @@ impl UploadStore for Database {
         part: PersistedPart,
         now: Timestamp,
         time_to_live: Duration,
-    ) -> Result<()> {
+    ) -> Result<Recorded> {
         self.write_of(owner, move |connection| {
             let mut upload = get(connection, owner, id)?;
             upload.check_active()?;
@@ -113,14 +115,22 @@ impl UploadStore for Database {
                     Fault::from,
                 ));
             }
-            if parts::insert(connection, id, &record)? {
+            let (tag, content) = match bytes {
+                Persisted::Stored(tag) => (tag, None),
+                Persisted::WithRecord(content) => (None, Some(content)),
+            };
+            let mut recorded = Recorded::New;
+            if parts::insert(connection, id, &record, tag.as_ref())? {
                 upload.persisted_bytes += record.size;
-                if let Persisted::WithRecord(content) = bytes {
+                if let Some(content) = content {
                     small_contents::insert(connection, id, &content)?;
                 }
+            } else if let Some(before) = parts::get(connection, id, record.number)? {
+                recorded = Recorded::Before(before);
             }
             touch(&mut upload, now, time_to_live);
-            save_progress(connection, &upload)
+            save_progress(connection, &upload)?;
+            Ok(recorded)
         })
         .await
     }
@@ -179,6 +189,51 @@ impl UploadStore for Database {
     ) -> Result<Upload> {
         self.write_of(owner, move |connection| freeze_upload(connection, owner, id, freeze, now))
             .await
+    }
+
+    async fn retag_parts(
+        &self,
+        owner: AccountId,
+        id: UploadId,
+        tags: Vec<(PartNumber, StorageTag)>,
+    ) -> Result<()> {
+        self.write_of(owner, move |connection| {
+            let mut upload = get(connection, owner, id)?;
+            let Some(completion) =
+                upload.completion.as_mut().filter(|_| upload.state == UploadState::Completing)
+            else {
+                return Err(upload.state.not_active().into());
+            };
+            completion.verify = true;
+            save(connection, &upload)?;
+            tags.iter().try_for_each(|(number, tag)| parts::retag(connection, id, *number, tag))
+        })
+        .await
+    }
+
+    async fn reopen(
+        &self,
+        owner: AccountId,
+        id: UploadId,
+        lost: Vec<PartNumber>,
+        now: Timestamp,
+        time_to_live: Duration,
+    ) -> Result<Upload> {
+        self.write_of(owner, move |connection| {
+            let mut upload = get(connection, owner, id)?;
+            upload.state = upload.state.after(Transition::Reopen)?;
+            upload.completion = None;
+            for number in lost {
+                upload.persisted_bytes -= parts::remove(connection, id, number)?;
+            }
+            touch(&mut upload, now, time_to_live);
+            save(connection, &upload)?;
+            if upload.persisted_bytes == 0 {
+                upload_records::forget_place(connection, id)?;
+            }
+            Ok(upload)
+        })
+        .await
     }
 
     async fn publish(&self, owner: AccountId, id: UploadId, now: Timestamp) -> Result<File> {
@@ -287,6 +342,26 @@ impl UploadStore for Database {
     }
 }
 
+#[async_trait]
+impl BlobRecords for Database {
+    async fn keep_place(&self, upload: UploadId, place: StorageTag) -> Result<StorageTag> {
+        self.write(move |connection| upload_records::keep_place(connection, upload, &place)).await
+    }
+
+    async fn place(&self, upload: UploadId) -> Result<Option<StorageTag>> {
+        self.read(move |connection| upload_records::place(connection, upload)).await
+    }
+
+    async fn stored_parts(
+        &self,
+        upload: UploadId,
+        after: Option<PartNumber>,
+        limit: u32,
+    ) -> Result<Vec<StoredPart>> {
+        self.read(move |connection| parts::list_stored(connection, upload, after, limit)).await
+    }
+}
+
 /// `ACTIVE → COMPLETING`.
 fn freeze_upload(
     connection: &Connection,
@@ -313,7 +388,7 @@ fn freeze_upload(
     usage::shrink(connection, &mut upload, size)?;
     upload.update_time = now;
     let sequence = next_sequence(connection)?;
-    upload.completion = Some(Completion { digest: freeze.digest, sequence });
+    upload.completion = Some(Completion { digest: freeze.digest, sequence, verify: false });
     save(connection, &upload)?;
     Ok(upload)
 }
@@ -383,7 +458,7 @@ fn publish(connection: &Connection, upload: Upload, now: Timestamp) -> Outcome<F
         error: None,
     };
     files::insert(connection, &file)?;
-    if file.checksums.sha256.is_some() {
+    if completion.verify || file.checksums.sha256.is_some() {
         let event = Event::VerifyFile { owner: file.owner, file_id: file.id };
         enqueue(connection, &event, now)?;
         return Ok(file);

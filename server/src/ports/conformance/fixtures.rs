@@ -1,15 +1,15 @@
 //! What the checks begin with.
 
-use std::{fmt::Debug, time::Duration};
+use std::{fmt::Debug, sync::Arc, time::Duration};
 
 use sluice_domain::{
-    AccountId, Checksums, ContentType, Crc32c, Epoch, File, FileDigest, FileId, FileName, Metadata,
-    OnConflict, Part, PartHasher, PartNumber, PartPlan, Quota, Reason, Result, Sha256, Timestamp,
-    Upload, UploadId, UploadState,
+    AccountId, ByteRange, Checksums, ContentType, Crc32c, Epoch, File, FileDigest, FileId,
+    FileName, Metadata, OnConflict, Part, PartHasher, PartNumber, PartPlan, Quota, Reason, Result,
+    Sha256, Timestamp, Upload, UploadId, UploadState,
 };
 use uuid::Uuid;
 
-use crate::ports::{Freeze, NewUpload, UploadStore};
+use crate::ports::{BlobStore, Freeze, NewUpload, Recorded, UploadStore};
 
 /// Small, but a whole BLAKE3 subtree.
 pub(super) const PART_SIZE: u64 = 4096;
@@ -93,7 +93,11 @@ pub(super) fn part(of: u32, byte: u8) -> Part {
     hasher.finish()
 }
 
-pub(super) async fn commit(store: &dyn UploadStore, upload: &Upload, part: Part) -> Result<()> {
+pub(super) async fn commit(
+    store: &dyn UploadStore,
+    upload: &Upload,
+    part: Part,
+) -> Result<Recorded> {
     store.commit_part(upload.owner, upload.id, upload.epoch, part.into(), NOW, TTL).await
 }
 
@@ -165,4 +169,13 @@ pub(super) fn assert_refused<T: Debug>(outcome: Result<T>, reason: Reason) {
         Err(error) => assert_eq!(error.reason, reason, "{error}"),
         Ok(answer) => panic!("not refused with {reason:?}, but answered: {answer:?}"),
     }
+}
+
+/// Opening bytes that are not there is refused, or reading them is.
+pub(super) async fn assert_missing(store: &Arc<dyn BlobStore>, upload: UploadId, range: ByteRange) {
+    let read = match store.open(upload).await {
+        Ok(reader) => reader.read(range).await,
+        Err(error) => Err(error),
+    };
+    assert_refused(read, Reason::StoredDataCorrupt);
 }

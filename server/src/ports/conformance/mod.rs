@@ -6,6 +6,7 @@
 //! take whatever comes.
 
 pub mod account_store;
+pub mod blob_records;
 pub mod blob_store;
 pub mod change_feed;
 pub mod credential_store;

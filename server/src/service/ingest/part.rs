@@ -8,7 +8,7 @@ use sluice_domain::{
 
 use crate::{
     metrics,
-    ports::{PartWriter, PersistedPart},
+    ports::{PartWriter, PersistedPart, Recorded},
     service::{Caller, Context, completion::check_same},
     tasks::joined,
 };
@@ -145,9 +145,26 @@ impl PartInProgress {
                     let quota = context.identity.policy.quota;
                     context.uploads.reserve(caller.owner, id, range.end, quota).await?;
                 }
-                context.uploads.commit_part(caller.owner, id, epoch, part, now, ttl).await?;
-                metrics::part_persisted(size);
-                Ok(())
+                let crc32c = part.record.crc32c;
+                let recorded =
+                    context.uploads.commit_part(caller.owner, id, epoch, part, now, ttl).await;
+                match recorded {
+                    Ok(Recorded::New) => {
+                        metrics::part_persisted(size);
+                        Ok(())
+                    }
+                    // Another process was faster.
+                    Ok(Recorded::Before(before)) => {
+                        writer.abandon().await;
+                        check_same(start, before.crc32c, crc32c)
+                    }
+                    Err(error) => {
+                        if is_certain(&error) {
+                            writer.abandon().await;
+                        }
+                        Err(error)
+                    }
+                }
             }
         };
         joined(context.tasks.spawn(work).await).map_err(|error| located(error, start))?;
@@ -161,6 +178,11 @@ impl PartInProgress {
             writer.abandon().await;
         }
     }
+}
+
+/// Whether nothing has happened for sure.
+fn is_certain(error: &Error) -> bool {
+    !matches!(error.reason, Reason::StorageIo | Reason::DependencyUnavailable)
 }
 
 /// Storage knows a busy part by its number; the contract names it by offset.

@@ -1,13 +1,13 @@
 //! Freezing and publishing.
 
 use futures::future::join_all;
-use sluice_domain::{FileState, OnConflict, Reason, UploadState};
+use sluice_domain::{ByteRange, FileState, OnConflict, RangeSet, Reason, UploadState};
 
 use crate::ports::{
-    Freeze, UploadStore,
+    Freeze, StorageTag, UploadStore,
     conformance::fixtures::{
-        NOW, PART_SIZE, after, assert_refused, commit, completed, create, created, freeze_of,
-        frozen, name, new_owner, new_upload, part, processing, written,
+        NOW, PART_SIZE, TTL, after, assert_refused, commit, completed, create, created, freeze_of,
+        frozen, name, new_owner, new_upload, number, part, processing, written,
     },
 };
 
@@ -176,4 +176,47 @@ pub async fn the_last_completion_keeps_the_name(store: &dyn UploadStore) {
     let kept = store.file_of_upload(owner, second.file_id).await.expect("the last one is there");
     assert_eq!(kept.state, FileState::Ready);
     assert!(!store.blob_in_use(first.id).await.expect("an answer"));
+}
+
+/// A completion whose parts are lost takes them again: those are forgotten, the
+/// others stay, the name is free, and nothing else about the upload is new.
+pub async fn a_reopened_upload_takes_lost_parts_again(store: &dyn UploadStore) {
+    let upload = frozen(store, new_owner(), "file", 3).await;
+    let (owner, id) = (upload.owner, upload.id);
+    let lost = vec![number(1), number(3)];
+    let reopened = store.reopen(owner, id, lost.clone(), after(9), TTL).await;
+    let reopened = reopened.expect("it is reopened");
+    let (read, persisted) = store.persisted(owner, id).await.expect("it is there");
+    assert_eq!(read, reopened);
+    assert_eq!((read.state, read.completion), (UploadState::Active, None));
+    assert_eq!((read.persisted_bytes, read.plan.size), (PART_SIZE, Some(3 * PART_SIZE)));
+    assert_eq!((read.update_time, read.epoch), (after(9), upload.epoch));
+    let kept = ByteRange { start: PART_SIZE, end: 2 * PART_SIZE };
+    assert_eq!(persisted, RangeSet::from_sorted([kept]));
+    let frozen = store.freeze(owner, id, freeze_of(3), NOW).await;
+    assert_refused(frozen, Reason::PartsMissing);
+    completed(store, owner, "file").await;
+
+    for of in [1, 3] {
+        commit(store, &upload, part(of, 8)).await.expect("it is recorded");
+        let written = store.written(owner, id, number(of)).await.expect("it is there");
+        assert_eq!(written.part, Some(part(of, 8)));
+    }
+    assert_refused(store.freeze(owner, id, freeze_of(3), NOW).await, Reason::FileExists);
+    let renamed = Freeze { name: Some(name("other")), ..freeze_of(3) };
+    store.freeze(owner, id, renamed, NOW).await.expect("it is whole");
+    store.publish(owner, id, NOW).await.expect("it is published");
+    assert_refused(store.reopen(owner, id, lost, NOW, TTL).await, Reason::UploadNotActive);
+}
+
+/// Only a completing upload can be reopened, and its parts get other tags.
+pub async fn only_a_completion_is_reopened(store: &dyn UploadStore) {
+    let upload = written(store, new_owner(), "file", 2).await;
+    let (owner, id) = (upload.owner, upload.id);
+    let reopened = store.reopen(owner, id, vec![number(1)], NOW, TTL).await;
+    assert_refused(reopened, Reason::UploadNotActive);
+    let tags = vec![(number(1), StorageTag("new".into()))];
+    assert_refused(store.retag_parts(owner, id, tags).await, Reason::UploadNotActive);
+    let (read, persisted) = store.persisted(owner, id).await.expect("it is there");
+    assert_eq!((read.state, persisted.end()), (UploadState::Active, 2 * PART_SIZE));
 }
