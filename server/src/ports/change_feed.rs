@@ -73,6 +73,8 @@ pub struct ChangePage {
 /// how: whoever reads the record afterwards sees this change or a later one. A
 /// record that changes again moves to the end, so that a feed is no longer
 /// than there are records, and who is slow misses states but never the newest.
+/// Records that different processes change at the same time may come in either
+/// order.
 ///
 /// Changes may be made by any process.
 #[async_trait]

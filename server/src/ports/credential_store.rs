@@ -153,5 +153,5 @@ pub trait CredentialStore: Send + Sync + 'static {
     async fn end_api_key(&self, account: AccountId, id: ApiKeyId) -> Result<bool>;
 
     /// Takes note that a key was used.
-    async fn api_key_used(&self, id: ApiKeyId, now: Timestamp) -> Result<()>;
+    async fn api_key_used(&self, account: AccountId, id: ApiKeyId, now: Timestamp) -> Result<()>;
 }

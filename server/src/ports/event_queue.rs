@@ -23,6 +23,8 @@ pub enum Event {
     },
     /// No record refers to these bytes any more.
     DeleteBlob {
+        /// Their owner.
+        owner: AccountId,
         /// The upload whose bytes they are.
         upload_id: UploadId,
     },
@@ -31,8 +33,8 @@ pub enum Event {
 /// Names one delivery of one event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Receipt {
-    /// The event.
-    pub event: i64,
+    /// The event, as its queue names it.
+    pub event: u128,
     /// Which delivery of it: a later one makes this receipt worthless.
     pub attempt: u32,
 }
@@ -86,7 +88,7 @@ pub trait EventQueue: Send + Sync + 'static {
     /// `at_most`.
     async fn wait(&self, at_most: Duration);
 
-    /// What is in the queue at `now`.
+    /// What is in the queue at `now`. Numbers beyond 10,000 need not be exact.
     async fn backlog(&self, now: Timestamp) -> Result<Backlog>;
 
     /// How many events were put aside as dead.

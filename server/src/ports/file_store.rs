@@ -47,6 +47,28 @@ pub struct FileQuery {
     pub limit: u32,
 }
 
+impl FileQuery {
+    /// The part of a name up to and including the first delimiter after the
+    /// prefix, if it is folded.
+    pub fn folded<'a>(&self, name: &'a str) -> Option<&'a str> {
+        if self.delimiter.is_empty() {
+            return None;
+        }
+        let rest = &name[self.name_prefix.len()..];
+        let end = rest.find(&self.delimiter)? + self.delimiter.len();
+        Some(&name[..self.name_prefix.len() + end])
+    }
+}
+
+/// The smallest text that sorts after every name with this folded prefix: the
+/// prefix with its last character replaced by the next one.
+pub fn after_prefix(prefix: &str) -> String {
+    let mut text = prefix.to_owned();
+    let next = text.pop().and_then(|last| char::from_u32(u32::from(last) + 1));
+    text.push(next.unwrap_or(char::MAX));
+    text
+}
+
 /// One page of files.
 #[derive(Debug, Clone, Default)]
 pub struct FilePage {

@@ -131,15 +131,22 @@ pub trait UploadStore: Send + Sync + 'static {
     /// Reads several uploads, in any order; leaves out those that are not there.
     async fn uploads(&self, owner: AccountId, ids: Vec<UploadId>) -> Result<Vec<Upload>>;
 
-    /// Reads an upload and one of its parts in one snapshot.
+    /// Reads an upload and one of its parts. Both are as they were at some time
+    /// during the call, which need not be the same.
     async fn written(&self, owner: AccountId, id: UploadId, part: PartNumber) -> Result<Written>;
 
-    /// Reads an upload and which of its bytes are persisted, in one snapshot.
+    /// Reads an upload and which of its bytes are persisted: at least all that
+    /// were when the call began.
     async fn persisted(&self, owner: AccountId, id: UploadId) -> Result<(Upload, RangeSet)>;
 
     /// Reads the records of parts after `after`, by number.
-    async fn parts(&self, id: UploadId, after: Option<PartNumber>, limit: u32)
-    -> Result<Vec<Part>>;
+    async fn parts(
+        &self,
+        owner: AccountId,
+        id: UploadId,
+        after: Option<PartNumber>,
+        limit: u32,
+    ) -> Result<Vec<Part>>;
 
     /// Lists uploads.
     async fn list_uploads(&self, owner: AccountId, query: UploadQuery) -> Result<UploadPage>;
@@ -261,7 +268,11 @@ pub trait UploadStore: Send + Sync + 'static {
     async fn forget_ended(&self, before: Timestamp, limit: u32) -> Result<u32>;
 
     /// Whether any record still needs the bytes of this upload.
-    async fn blob_in_use(&self, id: UploadId) -> Result<bool>;
+    async fn blob_in_use(&self, owner: AccountId, id: UploadId) -> Result<bool>;
+
+    /// Removes what is left of the records of parts whose bytes are deleted.
+    /// Idempotent.
+    async fn forget_parts(&self, owner: AccountId, id: UploadId) -> Result<()>;
 
     /// The file that an upload became.
     async fn file_of_upload(&self, owner: AccountId, file_id: FileId) -> Result<File>;

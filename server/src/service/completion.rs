@@ -58,7 +58,7 @@ pub async fn complete(
     upload.check_final_size(size, persisted.end())?;
     upload.check_parts_present(size, &persisted)?;
 
-    let digest = digest(context, id).await?;
+    let digest = digest(context, caller.owner, id).await?;
     check_digest(&request.expected, &digest)?;
     check_sha256(request.expected.sha256, upload.declared.sha256)?;
     if let Err(error) = check_digest(&upload.declared, &digest) {
@@ -166,11 +166,11 @@ async fn finish_checked(
 }
 
 /// The whole file's checksums, from its parts.
-async fn digest(context: &Context, id: UploadId) -> Result<FileDigest> {
+async fn digest(context: &Context, owner: AccountId, id: UploadId) -> Result<FileDigest> {
     let mut parts = Vec::new();
     loop {
         let after = parts.last().map(|part: &sluice_domain::Part| part.number);
-        let page = context.uploads.parts(id, after, PARTS_PER_PAGE).await?;
+        let page = context.uploads.parts(owner, id, after, PARTS_PER_PAGE).await?;
         let last = page.len() < PARTS_PER_PAGE as usize;
         // Block checksums are for reading; ten thousand parts may hold many.
         parts.extend(

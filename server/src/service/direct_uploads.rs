@@ -149,7 +149,7 @@ async fn persisted_of(
     };
     let mut after = PartNumber::new(first.get() - 1);
     loop {
-        let page = context.uploads.parts(upload.id, after, RECORDS_PER_PAGE).await?;
+        let page = context.uploads.parts(upload.owner, upload.id, after, RECORDS_PER_PAGE).await?;
         let end = page.last().map(|part| part.number);
         for part in page {
             if let Some(crc32c) = wanted.get(&part.number) {

@@ -129,8 +129,8 @@ impl Blocks {
         }
         if self.parts.is_empty() {
             let before = PartNumber::new(number.get() - 1);
-            let page =
-                self.context.uploads.parts(self.file.upload_id, before, PARTS_PER_PAGE).await?;
+            let (owner, upload) = (self.file.owner, self.file.upload_id);
+            let page = self.context.uploads.parts(owner, upload, before, PARTS_PER_PAGE).await?;
             self.parts.extend(page);
         }
         let part = self.parts.front().filter(|part| part.number == number);

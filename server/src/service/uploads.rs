@@ -126,7 +126,7 @@ pub async fn parts(
 ) -> Result<(Upload, Vec<Part>)> {
     caller.check_upload(id)?;
     let upload = context.uploads.upload(caller.owner, id).await?;
-    Ok((upload, context.uploads.parts(id, after, limit).await?))
+    Ok((upload, context.uploads.parts(caller.owner, id, after, limit).await?))
 }
 
 /// Gives an upload up.

@@ -88,19 +88,20 @@ async fn keep(context: &Context, receipt: Receipt) {
 async fn handle(context: &Context, event: &Event) -> Result<()> {
     match event {
         Event::VerifyFile { owner, file_id } => verify_file(context, *owner, *file_id).await,
-        Event::DeleteBlob { upload_id } => delete_blob(context, *upload_id).await,
+        Event::DeleteBlob { owner, upload_id } => delete_blob(context, *owner, *upload_id).await,
         Event::DeleteAccount { account } => delete_account(context, *account).await,
     }
 }
 
 /// Deletes bytes that no record needs. The record was changed before the event
 /// existed, so after the fence nobody can write there again.
-async fn delete_blob(context: &Context, id: UploadId) -> Result<()> {
-    if context.uploads.blob_in_use(id).await? {
+async fn delete_blob(context: &Context, owner: AccountId, id: UploadId) -> Result<()> {
+    if context.uploads.blob_in_use(owner, id).await? {
         return Ok(());
     }
     context.blobs.fence(id, Epoch::LAST).await;
-    context.blobs.delete(id).await
+    context.blobs.delete(id).await?;
+    context.uploads.forget_parts(owner, id).await
 }
 
 /// Removes what a deleted account owned, a batch at a time: whatever is done

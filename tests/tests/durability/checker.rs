@@ -126,7 +126,7 @@ async fn check_parts(
     persisted: &RangeSet,
     entry: &Entry,
 ) -> Result<(), Stop> {
-    let parts = server.context.uploads.parts(id, None, u32::MAX).await;
+    let parts = server.context.uploads.parts(CALLER.owner, id, None, u32::MAX).await;
     let parts = expect(server, "the records of parts", parts)?;
     let total: u64 = parts.iter().map(|part| part.size).sum();
     if total != persisted.total() {
@@ -267,7 +267,7 @@ async fn check_leftovers(server: &Server) -> Result<(), Stop> {
     let stored: BTreeSet<_> = files.chain(rows).collect();
     for id in stored {
         let id = UploadId::from_uuid(id);
-        if !expect(server, "a look-up", context.uploads.blob_in_use(id).await)? {
+        if !expect(server, "a look-up", context.uploads.blob_in_use(CALLER.owner, id).await)? {
             return broken(format!("the bytes of {id} were left behind"));
         }
     }

@@ -213,7 +213,7 @@ async fn bytes_that_are_in_use_are_not_deleted() {
     let id = create(&server, PART, PART).await;
     let content = Content::new(1, PART);
     send(&server, id, content, Duration::ZERO).await.expect("it is written");
-    server.deliver(Event::DeleteBlob { upload_id: id });
+    server.deliver(Event::DeleteBlob { owner: CALLER.owner, upload_id: id });
     server.settle().await.expect("there is nothing to do");
     let bytes = stored(&server, id, PART).await.expect("it is recorded");
     assert!(content.matches(0, &bytes));
@@ -242,7 +242,7 @@ async fn callers_who_go_away_leave_a_working_server() {
     join_all(recorded).await.into_iter().collect::<Result<Vec<_>>>().expect("they are recorded");
 
     // Look-ups that take a while, of which the first ones are not waited for.
-    let look_up = || store.parts(id, None, u32::MAX);
+    let look_up = || store.parts(CALLER.owner, id, None, u32::MAX);
     for round in 0..50 {
         let abandoned = join_all((0..8).map(|_| look_up()));
         let _ = timeout(Duration::from_micros(round * 10), abandoned).await;

@@ -212,7 +212,7 @@ impl EventQueue for WatchedQueue {
         max_attempts: u32,
     ) -> Result<Vec<Delivery>> {
         let mut deliveries = self.inner.receive(limit, now, lease, max_attempts).await?;
-        let receipt = Receipt { event: -1, attempt: 1 };
+        let receipt = Receipt { event: u128::MAX, attempt: 1 };
         let stray = std::mem::take(&mut *lock(&self.stray));
         deliveries.extend(stray.into_iter().map(|event| Delivery { event, receipt }));
         self.delivered.fetch_add(deliveries.len() as u64, Ordering::Relaxed);

@@ -119,9 +119,14 @@ pub(super) fn end(connection: &Connection, account: AccountId, id: ApiKeyId) -> 
 }
 
 /// Takes note that a key was used.
-pub(super) fn used(connection: &Connection, id: ApiKeyId, now: Timestamp) -> Outcome<()> {
+pub(super) fn used(
+    connection: &Connection,
+    account: AccountId,
+    id: ApiKeyId,
+    now: Timestamp,
+) -> Outcome<()> {
     connection
-        .prepare_cached("UPDATE api_keys SET last_use_time = ? WHERE id = ?")?
-        .execute(params![Sql(now), Sql(id)])?;
+        .prepare_cached("UPDATE api_keys SET last_use_time = ? WHERE id = ? AND account_id = ?")?
+        .execute(params![Sql(now), Sql(id), Sql(account)])?;
     Ok(())
 }

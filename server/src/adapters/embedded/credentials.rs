@@ -81,7 +81,7 @@ impl CredentialStore for Database {
         self.write(move |connection| api_keys::end(connection, account, id)).await
     }
 
-    async fn api_key_used(&self, id: ApiKeyId, now: Timestamp) -> Result<()> {
-        self.write(move |connection| api_keys::used(connection, id, now)).await
+    async fn api_key_used(&self, account: AccountId, id: ApiKeyId, now: Timestamp) -> Result<()> {
+        self.write(move |connection| api_keys::used(connection, account, id, now)).await
     }
 }

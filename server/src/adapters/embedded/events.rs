@@ -45,14 +45,15 @@ impl EventQueue for Database {
             )?;
             let rows = statement
                 .query_map(params![Sql(now.plus(lease)), Sql(now), limit], |row| {
-                    let receipt = Receipt { event: row.get(0)?, attempt: row.get(1)? };
+                    let id: u64 = row.get(0)?;
+                    let receipt = Receipt { event: id.into(), attempt: row.get(1)? };
                     Ok((receipt, row.get::<_, String>(2)?))
                 })?
                 .collect::<rusqlite::Result<Vec<_>>>()?;
             let deliver = |(receipt, payload): (Receipt, String)| match decode(&payload) {
                 Ok(event) => Some(Delivery { event, receipt }),
                 Err(error) => {
-                    tracing::error!(event = receipt.event, %error, "an unreadable event");
+                    tracing::error!(event = %receipt.event, %error, "an unreadable event");
                     None
                 }
             };
@@ -66,10 +67,11 @@ impl EventQueue for Database {
     }
 
     async fn acknowledge(&self, receipt: Receipt) -> Result<()> {
+        let Some(id) = row_id(receipt) else { return Ok(()) };
         self.write(move |connection| {
             connection
                 .prepare_cached("DELETE FROM events WHERE id = ? AND attempts = ?")?
-                .execute(params![receipt.event, receipt.attempt])?;
+                .execute(params![id, receipt.attempt])?;
             Ok(())
         })
         .await
@@ -112,14 +114,20 @@ impl EventQueue for Database {
 
 impl Database {
     async fn set_visible(&self, receipt: Receipt, at: Timestamp) -> Result<bool> {
+        let Some(id) = row_id(receipt) else { return Ok(false) };
         self.write(move |connection| {
             let changed = connection
                 .prepare_cached("UPDATE events SET visible_at = ? WHERE id = ? AND attempts = ?")?
-                .execute(params![Sql(at), receipt.event, receipt.attempt])?;
+                .execute(params![Sql(at), id, receipt.attempt])?;
             Ok(changed == 1)
         })
         .await
     }
+}
+
+/// The row of an event, if the receipt names one.
+fn row_id(receipt: Receipt) -> Option<i64> {
+    i64::try_from(receipt.event).ok()
 }
 
 /// Adds an event to the change that is being made.
@@ -134,9 +142,19 @@ pub(super) fn enqueue(connection: &Connection, event: &Event, now: Timestamp) ->
 #[derive(Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 enum Payload {
-    VerifyFile { owner: Uuid, file_id: Uuid },
-    DeleteBlob { upload_id: Uuid },
-    DeleteAccount { account: Uuid },
+    VerifyFile {
+        owner: Uuid,
+        file_id: Uuid,
+    },
+    DeleteBlob {
+        // Events of earlier versions name none; here nothing depends on it.
+        #[serde(default)]
+        owner: Uuid,
+        upload_id: Uuid,
+    },
+    DeleteAccount {
+        account: Uuid,
+    },
 }
 
 fn encode(event: &Event) -> Result<String> {
@@ -144,7 +162,9 @@ fn encode(event: &Event) -> Result<String> {
         Event::VerifyFile { owner, file_id } => {
             Payload::VerifyFile { owner: *owner.as_uuid(), file_id: *file_id.as_uuid() }
         }
-        Event::DeleteBlob { upload_id } => Payload::DeleteBlob { upload_id: *upload_id.as_uuid() },
+        Event::DeleteBlob { owner, upload_id } => {
+            Payload::DeleteBlob { owner: *owner.as_uuid(), upload_id: *upload_id.as_uuid() }
+        }
         Event::DeleteAccount { account } => Payload::DeleteAccount { account: *account.as_uuid() },
     };
     serde_json::to_string(&payload).map_err(|_| Error::storage_io("an event cannot be encoded"))
@@ -159,8 +179,9 @@ fn decode(payload: &str) -> serde_json::Result<Event> {
         Payload::DeleteAccount { account } => {
             Event::DeleteAccount { account: AccountId::from_uuid(account) }
         }
-        Payload::DeleteBlob { upload_id } => {
-            Event::DeleteBlob { upload_id: UploadId::from_uuid(upload_id) }
-        }
+        Payload::DeleteBlob { owner, upload_id } => Event::DeleteBlob {
+            owner: AccountId::from_uuid(owner),
+            upload_id: UploadId::from_uuid(upload_id),
+        },
     })
 }

@@ -14,7 +14,10 @@ use super::{
     rows::{self, FILE_COLUMNS, Sql},
     usage,
 };
-use crate::ports::{Event, FileChange, FileOrder, FilePage, FilePosition, FileQuery, FileStore};
+use crate::ports::{
+    Event, FileChange, FileOrder, FilePage, FilePosition, FileQuery, FileStore,
+    file_store::after_prefix,
+};
 
 #[async_trait]
 impl FileStore for Database {
@@ -220,7 +223,8 @@ pub(super) fn remove(connection: &Connection, file: &File, now: Timestamp) -> Ou
 fn remove_bytes(connection: &Connection, file: &File) -> Outcome<()> {
     release_name(connection, file)?;
     parts::remove_all(connection, file.upload_id)?;
-    enqueue(connection, &Event::DeleteBlob { upload_id: file.upload_id }, file.create_time)
+    let event = Event::DeleteBlob { owner: file.owner, upload_id: file.upload_id };
+    enqueue(connection, &event, file.create_time)
 }
 
 fn holder_of(
@@ -349,7 +353,7 @@ fn list_by_name(connection: &Connection, owner: AccountId, query: &FileQuery) ->
             page.next = position;
             return Ok(page);
         }
-        match folded(file.name.as_str(), &query.name_prefix, &query.delimiter) {
+        match query.folded(file.name.as_str()) {
             Some(prefix) => {
                 position = Some(FilePosition::Prefix(prefix.to_owned()));
                 page.prefixes.push(prefix.to_owned());
@@ -360,22 +364,4 @@ fn list_by_name(connection: &Connection, owner: AccountId, query: &FileQuery) ->
             }
         }
     }
-}
-
-/// The part of a name up to and including the first delimiter after the prefix.
-fn folded<'a>(name: &'a str, prefix: &str, delimiter: &str) -> Option<&'a str> {
-    if delimiter.is_empty() {
-        return None;
-    }
-    let rest = &name[prefix.len()..];
-    rest.find(delimiter).map(|at| &name[..prefix.len() + at + delimiter.len()])
-}
-
-/// The smallest text that sorts after every name with this prefix: the prefix
-/// with its last character, the delimiter, replaced by the next one.
-fn after_prefix(prefix: &str) -> String {
-    let mut text = prefix.to_owned();
-    let next = text.pop().and_then(|last| char::from_u32(u32::from(last) + 1));
-    text.push(next.unwrap_or(char::MAX));
-    text
 }

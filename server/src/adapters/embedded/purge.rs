@@ -83,7 +83,7 @@ fn uploads(connection: &Connection, owner: AccountId, limit: u32, now: Timestamp
     let batch = batch.collect::<rusqlite::Result<Vec<Sql<UploadId>>>>()?;
     for Sql(id) in &batch {
         parts::remove_all(connection, *id)?;
-        enqueue(connection, &Event::DeleteBlob { upload_id: *id }, now)?;
+        enqueue(connection, &Event::DeleteBlob { owner, upload_id: *id }, now)?;
     }
     Ok(!batch.is_empty())
 }

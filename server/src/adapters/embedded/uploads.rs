@@ -63,6 +63,7 @@ impl UploadStore for Database {
 
     async fn parts(
         &self,
+        _owner: AccountId,
         id: UploadId,
         after: Option<PartNumber>,
         limit: u32,
@@ -325,7 +326,7 @@ impl UploadStore for Database {
         .await
     }
 
-    async fn blob_in_use(&self, id: UploadId) -> Result<bool> {
+    async fn blob_in_use(&self, _owner: AccountId, id: UploadId) -> Result<bool> {
         self.read(move |connection| {
             let mut statement = connection.prepare_cached(
                 "SELECT EXISTS (SELECT 1 FROM files WHERE upload_id = ?1 AND state <> 'FAILED') \
@@ -335,6 +336,11 @@ impl UploadStore for Database {
             Ok(statement.query_row(params![Sql(id)], |row| row.get(0))?)
         })
         .await
+    }
+
+    async fn forget_parts(&self, _owner: AccountId, _id: UploadId) -> Result<()> {
+        // They went in the transaction that let go of the bytes.
+        Ok(())
     }
 
     async fn file_of_upload(&self, owner: AccountId, file_id: FileId) -> Result<File> {
@@ -430,7 +436,8 @@ fn end(
     usage::close(connection, upload, 0)?;
     save(connection, upload)?;
     parts::remove_all(connection, upload.id)?;
-    enqueue(connection, &Event::DeleteBlob { upload_id: upload.id }, now)
+    let event = Event::DeleteBlob { owner: upload.owner, upload_id: upload.id };
+    enqueue(connection, &event, now)
 }
 
 /// Creates the file of an upload that has just completed.

@@ -257,8 +257,8 @@ pub async fn a_purge_leaves_nothing(
     }
     assert!(steps >= 3, "more than one record went in a step");
     assert_refused(uploads.upload(account, open.id).await, Reason::UploadNotFound);
-    assert!(!uploads.blob_in_use(open.id).await.expect("it is read"));
-    let parts = uploads.parts(open.id, None, 10).await.expect("they are read");
+    assert!(!uploads.blob_in_use(account, open.id).await.expect("it is read"));
+    let parts = uploads.parts(account, open.id, None, 10).await.expect("they are read");
     assert_eq!(parts, []);
     assert_eq!(store.purge(account, 1, NOW).await, Ok(false));
     assert_eq!(store.list_accounts(None, 10).await.expect("they are listed").accounts, []);

@@ -92,7 +92,7 @@ pub async fn a_key_reads_back_and_ends(store: &dyn CredentialStore, accounts: &d
     let key = new_key(account, [Scope::FilesRead, Scope::UploadsWrite].into_iter().collect());
     store.add_api_key(key.clone(), [1; 32], 10).await.expect("it is added");
     assert_eq!(store.api_key([1; 32]).await, Ok(Some(key.clone())));
-    store.api_key_used(key.id, after(5)).await.expect("it is noted");
+    store.api_key_used(account, key.id, after(5)).await.expect("it is noted");
     let used = ApiKey { last_use_time: Some(after(5)), ..key.clone() };
     assert_eq!(store.api_keys(account, None, 10).await, Ok(vec![used]));
     assert_eq!(store.end_api_key(new_owner(), key.id).await, Ok(false));

@@ -39,7 +39,7 @@ async fn enqueue(uploads: &dyn UploadStore, count: u32) -> HashSet<UploadId> {
 
 fn about(deliveries: &[Delivery]) -> HashSet<UploadId> {
     let about = |delivery: &Delivery| match delivery.event {
-        Event::DeleteBlob { upload_id } => upload_id,
+        Event::DeleteBlob { upload_id, .. } => upload_id,
         Event::DeleteAccount { .. } | Event::VerifyFile { .. } => {
             panic!("nobody asked for {delivery:?}")
         }
@@ -113,7 +113,7 @@ pub async fn an_old_receipt_is_worthless(uploads: &dyn UploadStore, queue: &dyn 
     assert_eq!(queue.extend(old, after(500)).await, Ok(false));
     assert!(receive(queue, after(100)).await.is_empty());
     assert_eq!(queue.extend(new, after(500)).await, Ok(true));
-    let unknown = Receipt { event: i64::MAX, attempt: 1 };
+    let unknown = Receipt { event: u128::MAX, attempt: 1 };
     assert_eq!(queue.extend(unknown, after(500)).await, Ok(false));
 }
 

@@ -84,8 +84,8 @@ pub async fn a_deleted_file_is_gone(uploads: &dyn UploadStore, files: &dyn FileS
     assert_refused(files.file(owner, file.id).await, Reason::FileNotFound);
     let again = files.delete_file(owner, file.id, String::new(), NOW).await;
     assert_refused(again, Reason::FileNotFound);
-    assert!(!uploads.blob_in_use(file.upload_id).await.expect("an answer"));
-    assert!(uploads.parts(file.upload_id, None, 10).await.expect("a list").is_empty());
+    assert!(!uploads.blob_in_use(owner, file.upload_id).await.expect("an answer"));
+    assert!(uploads.parts(owner, file.upload_id, None, 10).await.expect("a list").is_empty());
     completed(uploads, owner, "file").await;
 }
 
@@ -116,7 +116,7 @@ pub async fn a_failed_file_says_why(uploads: &dyn UploadStore, files: &dyn FileS
     files.mark_failed(owner, file.id, failure.into()).await.expect("it has failed");
     let failed = files.file(owner, file.id).await.expect("it is there");
     assert_eq!((failed.state, failed.error), (FileState::Failed, Some(kept)));
-    assert!(!uploads.blob_in_use(file.upload_id).await.expect("an answer"));
+    assert!(!uploads.blob_in_use(owner, file.upload_id).await.expect("an answer"));
     files.mark_ready(owner, file.id, NOW).await.expect("it changes nothing");
     let still = files.file(owner, file.id).await.expect("it is there");
     assert_eq!(still.state, FileState::Failed);
@@ -140,7 +140,7 @@ pub async fn a_replacement_waits_until_it_is_ready(
     assert_eq!(files.file(owner, old.id).await.expect("it is there").state, FileState::Ready);
     files.mark_ready(owner, good.id, NOW).await.expect("it is ready");
     assert_refused(files.file(owner, old.id).await, Reason::FileNotFound);
-    assert!(!uploads.blob_in_use(old.upload_id).await.expect("an answer"));
+    assert!(!uploads.blob_in_use(owner, old.upload_id).await.expect("an answer"));
 }
 
 fn by_time() -> FileQuery {

@@ -102,9 +102,10 @@ fn note_use(context: &Context, key: &ApiKey) {
     if key.last_use_time.is_some_and(|last| now < last.plus(USE_NOTED_EVERY)) {
         return;
     }
-    let (credentials, id) = (Arc::clone(&context.identity.credentials), key.id);
+    let credentials = Arc::clone(&context.identity.credentials);
+    let (account, id) = (key.account, key.id);
     context.tasks.spawn(async move {
-        if let Err(error) = credentials.api_key_used(id, now).await {
+        if let Err(error) = credentials.api_key_used(account, id, now).await {
             tracing::warn!(key = %id, %error, "the use of an API key could not be noted");
         }
     });

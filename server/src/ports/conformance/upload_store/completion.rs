@@ -175,7 +175,7 @@ pub async fn the_last_completion_keeps_the_name(store: &dyn UploadStore) {
     assert_refused(store.file_of_upload(owner, first.file_id).await, Reason::FileNotFound);
     let kept = store.file_of_upload(owner, second.file_id).await.expect("the last one is there");
     assert_eq!(kept.state, FileState::Ready);
-    assert!(!store.blob_in_use(first.id).await.expect("an answer"));
+    assert!(!store.blob_in_use(owner, first.id).await.expect("an answer"));
 }
 
 /// A completion whose parts are lost takes them again: those are forgotten, the

@@ -14,7 +14,7 @@ use crate::ports::{
 async fn assert_given_up(store: &dyn UploadStore, owner: sluice_domain::AccountId, id: UploadId) {
     let (upload, persisted) = store.persisted(owner, id).await.expect("it is there");
     assert_eq!((persisted, upload.persisted_bytes), (RangeSet::default(), 0));
-    assert!(!store.blob_in_use(id).await.expect("an answer"));
+    assert!(!store.blob_in_use(owner, id).await.expect("an answer"));
 }
 
 /// Cancelling ends an active upload, once for all.
@@ -36,7 +36,7 @@ pub async fn a_frozen_upload_cannot_be_cancelled(store: &dyn UploadStore) {
     assert_eq!(store.expire(owner, id, NOW.plus(TTL)).await, Ok(false));
     store.publish(owner, id, NOW).await.expect("it is published");
     assert_refused(store.cancel(owner, id, NOW).await, Reason::UploadNotActive);
-    assert!(store.blob_in_use(id).await.expect("an answer"));
+    assert!(store.blob_in_use(owner, id).await.expect("an answer"));
 }
 
 /// Of a freeze and a cancellation at once, one wins.
@@ -139,14 +139,14 @@ pub async fn only_ended_uploads_are_forgotten(store: &dyn UploadStore) {
     store.upload(owner, active.id).await.expect("it goes on");
     store.upload(owner, frozen.id).await.expect("it goes on");
     store.file_of_upload(owner, file.id).await.expect("the file stays");
-    assert_eq!(store.parts(file.upload_id, None, 10).await.expect("its parts").len(), 2);
-    assert!(store.blob_in_use(file.upload_id).await.expect("an answer"));
+    assert_eq!(store.parts(owner, file.upload_id, None, 10).await.expect("its parts").len(), 2);
+    assert!(store.blob_in_use(owner, file.upload_id).await.expect("an answer"));
 }
 
 /// Bytes are in use as long as an upload goes on or a file is there.
 pub async fn bytes_are_in_use_while_a_record_needs_them(store: &dyn UploadStore) {
     let owner = new_owner();
-    let in_use = async |id| store.blob_in_use(id).await.expect("an answer");
+    let in_use = async |id| store.blob_in_use(owner, id).await.expect("an answer");
     assert!(!in_use(new_id()).await);
     let upload = created(store, owner, "file", 1).await;
     assert!(in_use(upload.id).await);

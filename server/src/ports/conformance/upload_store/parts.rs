@@ -63,7 +63,8 @@ pub async fn parts_are_listed_by_number(store: &dyn UploadStore) {
     }
     let mut listed = Vec::new();
     loop {
-        let page = store.parts(upload.id, listed.last().copied(), 2).await.expect("a page");
+        let page =
+            store.parts(upload.owner, upload.id, listed.last().copied(), 2).await.expect("a page");
         assert!(page.len() <= 2, "{} parts on a page of 2", page.len());
         if page.is_empty() {
             break;
