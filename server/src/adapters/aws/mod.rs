@@ -5,6 +5,7 @@ mod breaker;
 mod bucket;
 mod calls;
 mod client;
+pub mod dynamodb;
 mod layout;
 mod part_content;
 mod part_writer;
