@@ -2,3 +2,6 @@
 
 mod account;
 mod buckets;
+mod lost_replies;
+mod record_load;
+mod records;
