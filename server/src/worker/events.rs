@@ -14,9 +14,10 @@ use crate::{
     service::{Context, completion::mismatch, reading},
 };
 
-/// How long an event is hidden from others, and how often that is renewed.
-const LEASE: Duration = Duration::from_secs(60);
-const HEARTBEAT: Duration = Duration::from_secs(20);
+/// How long an event is hidden from others, and how often that is renewed. What
+/// a process that died had begun is done within a minute, this time included.
+const LEASE: Duration = Duration::from_secs(30);
+const HEARTBEAT: Duration = Duration::from_secs(10);
 
 /// Events that are handled at the same time.
 const PARALLEL: usize = 4;
