@@ -25,7 +25,13 @@ impl Account {
     /// With more lines in the section `[aws]`.
     pub(crate) async fn with(lines: &str) -> Self {
         let account = LocalAws::account().await;
-        let config = config(&account, lines);
+        let endpoint = account.endpoint.clone();
+        Self::at(account, &endpoint, lines).await
+    }
+
+    /// With S3 at this endpoint.
+    pub(crate) async fn at(account: AwsAccount, s3_endpoint: &str, lines: &str) -> Self {
+        let config = config(&account, s3_endpoint, lines);
         let (key, secret) = (&account.access_key, &account.secret_key);
         let credentials = Credentials::new(key, secret, None, None, "test");
         let clients = Clients::with_credentials(&config, credentials).await;
@@ -36,12 +42,12 @@ impl Account {
 }
 
 /// The configuration as an operator would write it.
-fn config(account: &AwsAccount, lines: &str) -> AwsConfig {
+fn config(account: &AwsAccount, s3_endpoint: &str, lines: &str) -> AwsConfig {
     let folder = TempDir::new().expect("a folder can be made");
     let file = folder.path().join("sluice.toml");
     let AwsAccount { endpoint, region, bucket, .. } = account;
     let text = format!(
-        "[aws]\nregion = {region:?}\nbucket = {bucket:?}\ns3_endpoint = {endpoint:?}\n\
+        "[aws]\nregion = {region:?}\nbucket = {bucket:?}\ns3_endpoint = {s3_endpoint:?}\n\
          dynamodb_endpoint = {endpoint:?}\npath_style = true\n{lines}\n"
     );
     fs::write(&file, text).expect("the configuration can be written");

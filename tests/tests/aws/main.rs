@@ -2,6 +2,10 @@
 
 mod account;
 mod buckets;
+mod conformance;
+mod engine;
+mod faults;
 mod lost_replies;
 mod record_load;
 mod records;
+mod sealing;

@@ -225,13 +225,15 @@ impl BlobStore for S3BlobStore {
     }
 
     async fn is_sealed(&self, upload: UploadId, size: u64) -> Result<bool> {
-        if size == 0 {
-            return Ok(true);
-        }
         let parts = self.shared.records.stored_parts(upload, None, 2).await?;
-        let [part] = &parts[..] else { return Ok(false) };
-        let stored = StoredAs::parse(part.tag.as_ref(), part.number)?;
-        let is_whole = matches!(stored, StoredAs::Object { .. }) && part.size == size;
+        let is_whole = match &parts[..] {
+            [] => size == 0,
+            [part] => {
+                let stored = StoredAs::parse(part.tag.as_ref(), part.number)?;
+                matches!(stored, StoredAs::Object { .. }) && part.size == size
+            }
+            _ => false,
+        };
         // A multipart upload that turned out not to be needed must be ended.
         Ok(is_whole && self.shared.records.place(upload).await?.is_none())
     }

@@ -46,7 +46,7 @@ impl Shared {
         }
         // Nothing has to be done for an empty file, or one that is an object.
         if wanted.is_empty() {
-            if whole.is_some() && self.records.place(upload).await?.is_some() {
+            if self.records.place(upload).await?.is_some() {
                 self.tidy(upload).await;
             }
             return Ok(Sealed::Whole);
