@@ -97,9 +97,9 @@ async fn a_black_hole_is_told_in_time() {
     let (engine, proxy) = behind_a_proxy("").await;
     live(&engine, 2).await.expect("it is a good day");
     proxy.decide(|_| RequestFate::Swallowed);
-    let upload = engine.create(2 * PART_SIZE).await;
+    let upload = engine.create(4 * PART_SIZE).await;
     let start = Instant::now();
-    let writers = (1..=2).map(|part| try_persist(&engine.blobs, &upload, part, full_of(1)));
+    let writers = (1..=4).map(|part| try_persist(&engine.blobs, &upload, part, full_of(1)));
     let refused = futures::future::join_all(writers).await;
     assert!(start.elapsed() < Duration::from_secs(30), "it took {:?}", start.elapsed());
     for refused in refused {

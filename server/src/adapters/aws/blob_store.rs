@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use moka::sync::Cache;
 use sluice_domain::{ByteRange, Crc32c, Epoch, Error, PartNumber, Reason, Result, UploadId};
-use tokio::sync::OnceCell;
+use tokio::{sync::OnceCell, time::Instant};
 use uuid::Uuid;
 
 use super::{
@@ -155,8 +155,13 @@ impl Shared {
 
     /// The upload's multipart upload, made now if there is none.
     async fn place(&self, upload: UploadId) -> Result<String> {
-        let cell = self.places.get_with(upload, Arc::default);
+        let (cell, began) = (self.places.get_with(upload, Arc::default), Instant::now());
         let place = cell.get_or_try_init(|| async {
+            // Whoever has waited in vain for another part's call does not make one of
+            // its own: many parts would add up their time-outs.
+            if began.elapsed() > self.bucket.patience() {
+                return Err(self.bucket.breaker.unavailable());
+            }
             if let Some(place) = self.records.place(upload).await? {
                 return Ok(place.0);
             }

@@ -63,6 +63,11 @@ impl Bucket {
         self.config.checksums == StorageChecksums::FullObject
     }
 
+    /// How long one attempt of a call may take.
+    pub(super) fn patience(&self) -> Duration {
+        self.config.attempt_timeout
+    }
+
     /// Whether the bucket can be used.
     pub(super) async fn head(&self) -> Result<(), Fault> {
         let head = self.client.head_bucket().bucket(&self.name);
