@@ -64,7 +64,8 @@ impl FileQuery {
 /// prefix with its last character replaced by the next one.
 pub fn after_prefix(prefix: &str) -> String {
     let mut text = prefix.to_owned();
-    let next = text.pop().and_then(|last| char::from_u32(u32::from(last) + 1));
+    // Not every number between two characters is one.
+    let next = text.pop().and_then(|last| (last..=char::MAX).nth(1));
     text.push(next.unwrap_or(char::MAX));
     text
 }
