@@ -169,7 +169,7 @@ impl Database {
         change: impl FnOnce(&Connection) -> Outcome<T> + Send + 'static,
         then: impl FnOnce() + Send + 'static,
     ) -> Result<T> {
-        let (sender, answer) = oneshot::channel();
+        let (sender, mut answer) = oneshot::channel();
         let change: Change = Box::new(move |connection| {
             let outcome = match connection {
                 Some(connection) => change(connection),
@@ -194,7 +194,13 @@ impl Database {
         });
         let stopped = || Error::storage_io("the database has stopped");
         self.changes.send(change).await.map_err(|_| stopped())?;
-        answer.await.map_err(|_| stopped())?
+        tokio::select! {
+            biased;
+            answered = &mut answer => answered.map_err(|_| stopped())?,
+            // What comes into the queue in the moment in which the writer ends
+            // stays there, and nobody answers it.
+            () = self.changes.closed() => answer.try_recv().unwrap_or_else(|_| Err(stopped())),
+        }
     }
 
     /// Looks something up, in one snapshot.
