@@ -216,7 +216,7 @@ impl StorageConfig {
             Engine::Embedded => Ok(()),
             Engine::Aws => Err(ConfigError::Rule {
                 key: "storage.engine",
-                rule: "cannot be \"aws\" yet: not every record can be kept in DynamoDB; use \
+                rule: "cannot be \"aws\" yet: the server does not run on it so far; use \
                        \"embedded\""
                     .to_owned(),
             }),
