@@ -19,6 +19,7 @@ use figment::{
     providers::{Env, Format, Serialized, Toml},
 };
 use serde::Deserialize;
+use sluice_domain::PartSizeLimits;
 
 pub use self::{
     accounts::{AccountsConfig, QuotaConfig, RatesConfig},
@@ -32,6 +33,7 @@ use self::{
     error::{located, unusable},
     units::{bytes, duration},
 };
+use crate::service::Limits;
 
 /// What holds when nobody says otherwise; also the example that is shown.
 const DEFAULTS: &str = include_str!("defaults.toml");
@@ -192,35 +194,51 @@ impl Config {
 
     /// The rules that values keep together.
     fn check(&self) -> Result<(), ConfigError> {
-        self.limits.part_sizes()?;
+        self.part_sizes()?;
         self.limits.check_load()?;
         self.server.origins()?;
         self.server.check_public_url()?;
         self.accounts.check()?;
-        self.storage.check_engine()?;
         self.aws.check()?;
+        if self.storage.engine == Engine::Aws {
+            self.aws.bucket()?;
+        }
         self.signing.check()
+    }
+
+    /// The limits for the services.
+    pub fn limits(&self) -> Result<Limits, ConfigError> {
+        Ok(Limits {
+            max_file_size: self.limits.max_file_size,
+            part_sizes: self.part_sizes()?,
+            upload_ttl: self.limits.upload_ttl,
+            allowed_content_types: self.limits.allowed_content_types.clone(),
+        })
+    }
+
+    /// The part sizes that are offered: those that storage takes, too.
+    fn part_sizes(&self) -> Result<PartSizeLimits, ConfigError> {
+        let limits = self.limits.part_sizes()?;
+        let least = match self.storage.engine {
+            Engine::Embedded => limits.min,
+            Engine::Aws => limits.min.max(self.aws.min_part_size),
+        };
+        match least.checked_next_power_of_two() {
+            Some(min) if min <= limits.max => Ok(PartSizeLimits { min, ..limits }),
+            _ => Err(ConfigError::Rule {
+                key: "aws.min_part_size",
+                rule: format!(
+                    "must be at most limits.max_part_size, {} bytes, is {least}",
+                    limits.max
+                ),
+            }),
+        }
     }
 
     /// What the URLs of this server begin with, if it listens at `address`.
     pub fn public_url(&self, address: SocketAddr) -> String {
         let scheme = if self.tls.is_on() { "https" } else { "http" };
         self.server.public_url.clone().unwrap_or_else(|| format!("{scheme}://{address}"))
-    }
-}
-
-impl StorageConfig {
-    /// Refuses an engine that this server does not have.
-    pub fn check_engine(&self) -> Result<(), ConfigError> {
-        match self.engine {
-            Engine::Embedded => Ok(()),
-            Engine::Aws => Err(ConfigError::Rule {
-                key: "storage.engine",
-                rule: "cannot be \"aws\" yet: the server does not run on it so far; use \
-                       \"embedded\""
-                    .to_owned(),
-            }),
-        }
     }
 }
 
@@ -273,7 +291,7 @@ mod tests {
             ("[limits]\nmax_part_size = 1024", "limits.max_part_size"),
             ("[limits]\nmax_file_size = 0", "limits.max_file_size"),
             ("[storage]\nengine = \"tape\"", "storage.engine"),
-            ("[storage]\nengine = \"aws\"", "storage.engine"),
+            ("[aws]\nmin_part_size = \"8GiB\"\n[storage]\nengine = \"aws\"", "aws.min_part_size"),
             ("[aws]\ns3_endpoint = \"storage:9000\"", "aws.s3_endpoint"),
             ("[aws]\nkey_prefix = \"no-folder\"", "aws.key_prefix"),
             ("[aws]\ntable_prefix = \"\"", "aws.table_prefix"),

@@ -23,6 +23,8 @@ pub enum RequestFate {
     Passed,
     /// It is answered with this status and this error code of S3.
     Refused(u16, &'static str),
+    /// It is refused as DynamoDB does where too much is asked of it.
+    Throttled,
     /// It is passed on, and the answer is lost with the connection.
     AnswerLost,
     /// Nothing is passed on and nothing answered, for as long as the caller waits.
@@ -123,6 +125,14 @@ impl State {
                 let answer = Response::builder().status(status);
                 let answer = answer.header("content-type", "application/xml");
                 Ok(answer.body(Full::from(xml)).expect("a valid answer"))
+            }
+            RequestFate::Throttled => {
+                let _ = body.collect().await;
+                let json = "{\"__type\":\"com.amazonaws.dynamodb.v20120810#\
+                            ProvisionedThroughputExceededException\",\"message\":\"injected\"}";
+                let answer = Response::builder().status(400);
+                let answer = answer.header("content-type", "application/x-amz-json-1.0");
+                Ok(answer.body(Full::from(json)).expect("a valid answer"))
             }
             RequestFate::AnswerLost => {
                 self.forward(parts, body).await;

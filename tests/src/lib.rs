@@ -51,7 +51,7 @@ pub use plain_http::{
 pub use proxy::Proxy;
 pub use refusal::{assert_reason, assert_refusal, fact, facts, invalid_field, reason};
 pub use seed::{Seed, scale};
-pub use server::{Server, Setup};
+pub use server::{Server, Setup, is_on_aws};
 pub use signing::{declared, part_bytes};
 pub use stored::{Stored, bytes_on_disk};
 pub use stream::{BidiStream, OpenStream};

@@ -2,15 +2,14 @@
 
 use std::{
     io::{BufRead, BufReader},
+    net::TcpStream,
     path::Path,
     process::{Child, Command, Stdio},
     sync::atomic::{AtomicU64, Ordering},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
-use tokio::{net::TcpStream, sync::OnceCell, task};
-
-use crate::eventually;
+use tokio::{sync::OnceCell, task};
 
 /// The one of this process. It lives until the process ends, and not longer: it
 /// reads from a pipe that nobody else holds.
@@ -42,6 +41,24 @@ pub struct AwsAccount {
     pub bucket: String,
 }
 
+impl AwsAccount {
+    /// What leads a server there: variables of its environment.
+    pub fn settings(&self) -> Vec<(&'static str, String)> {
+        vec![
+            ("SLUICE__STORAGE__ENGINE", "aws".to_owned()),
+            ("SLUICE__AWS__BUCKET", self.bucket.clone()),
+            ("SLUICE__AWS__REGION", self.region.to_owned()),
+            ("SLUICE__AWS__S3_ENDPOINT", self.endpoint.clone()),
+            ("SLUICE__AWS__DYNAMODB_ENDPOINT", self.endpoint.clone()),
+            ("SLUICE__AWS__PATH_STYLE", "true".to_owned()),
+            // The local AWS takes parts of any size.
+            ("SLUICE__AWS__MIN_PART_SIZE", "1MiB".to_owned()),
+            ("AWS_ACCESS_KEY_ID", self.access_key.clone()),
+            ("AWS_SECRET_ACCESS_KEY", self.secret_key.clone()),
+        ]
+    }
+}
+
 impl LocalAws {
     /// An account for one test; the first one starts everything.
     pub async fn account() -> AwsAccount {
@@ -60,9 +77,6 @@ impl LocalAws {
     async fn start() -> Self {
         let started = task::spawn_blocking(spawn).await;
         let (process, port) = started.expect("the local AWS starts");
-        let address = ("127.0.0.1", port);
-        let listens = async || TcpStream::connect(address).await.is_ok();
-        eventually("the local AWS listens", START_LIMIT, listens).await;
         Self {
             endpoint: format!("http://127.0.0.1:{port}"),
             accounts: AtomicU64::new(1),
@@ -90,5 +104,10 @@ fn spawn() -> (Child, u16) {
         .expect("the local AWS says its port before it ends");
     // Whatever else it prints must not block it.
     std::thread::spawn(move || lines.for_each(drop));
+    let start = Instant::now();
+    while TcpStream::connect(("127.0.0.1", port)).is_err() {
+        assert!(start.elapsed() < START_LIMIT, "it does not listen within {START_LIMIT:?}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
     (process, port)
 }

@@ -16,7 +16,7 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
-use crate::{Client, SmallDisk, binary::binary, signal};
+use crate::{AwsAccount, Client, LocalAws, SmallDisk, binary::binary, signal};
 
 /// How long a server may take until it says that it listens.
 const START_LIMIT: Duration = Duration::from_secs(20);
@@ -30,6 +30,18 @@ pub struct Setup {
     arguments: Vec<String>,
     settings: Vec<(String, String)>,
     disk: Option<SmallDisk>,
+    account: Option<AwsAccount>,
+    embedded: bool,
+}
+
+/// Whether servers that do not say on which engine they are run on S3 and
+/// DynamoDB: `SLUICE_TEST_ENGINE=aws`.
+pub fn is_on_aws() -> bool {
+    match std::env::var("SLUICE_TEST_ENGINE").as_deref() {
+        Ok("aws") => true,
+        Ok("embedded") | Err(_) => false,
+        Ok(other) => panic!("SLUICE_TEST_ENGINE is {other:?}, neither \"aws\" nor \"embedded\""),
+    }
 }
 
 impl Setup {
@@ -54,8 +66,37 @@ impl Setup {
         self
     }
 
+    /// Runs it on files and SQLite, because the test looks at these.
+    #[must_use]
+    pub fn embedded(self) -> Self {
+        Self { embedded: true, ..self }
+    }
+
+    /// Runs it on S3 and DynamoDB, in this account.
+    #[must_use]
+    pub fn account(self, account: AwsAccount) -> Self {
+        let settings = account.settings();
+        let setup = settings.into_iter().fold(self, |setup, (variable, value)| {
+            // What a test has set itself stays.
+            match setup.settings.iter().any(|(set, _)| set == variable) {
+                true => setup,
+                false => setup.setting(variable, &value),
+            }
+        });
+        Self { account: Some(account), ..setup }
+    }
+
     /// Starts the server and waits until it listens.
     pub async fn start(self) -> Server {
+        let is_free = self.account.is_none() && self.disk.is_none() && !self.embedded;
+        let setup = match is_free && is_on_aws() {
+            true => self.account(LocalAws::account().await),
+            false => self,
+        };
+        setup.start_there().await
+    }
+
+    async fn start_there(self) -> Server {
         let home = TempDir::with_prefix("sluice-").expect("a temporary folder can be made");
         let mut server = Server {
             home: Some(home),
@@ -64,6 +105,9 @@ impl Setup {
             address: SocketAddr::from(([127, 0, 0, 1], 0)),
             scheme: "http",
         };
+        if server.setup.account.is_some() {
+            server.bootstrap().await;
+        }
         server.launch().await;
         server
     }
@@ -85,6 +129,11 @@ impl Server {
     /// Starts a server with nothing but defaults.
     pub async fn start() -> Self {
         Setup::default().start().await
+    }
+
+    /// Starts a server whose files and SQLite the test looks at.
+    pub async fn embedded() -> Self {
+        Setup::default().embedded().start().await
     }
 
     /// What to configure before the start.
@@ -195,6 +244,25 @@ impl Server {
             self.kill().await;
         }
         self.launch().await
+    }
+
+    /// The account of S3 and DynamoDB that it runs on.
+    pub fn account(&self) -> &AwsAccount {
+        self.setup.account.as_ref().expect("the server runs on S3 and DynamoDB")
+    }
+
+    /// Makes bucket and table, and puts the operator's key into the data folder.
+    async fn bootstrap(&self) {
+        let ended = Command::new(binary())
+            .args(["admin", "bootstrap", "--data-dir"])
+            .arg(self.data_dir())
+            .envs(self.setup.settings.iter().cloned())
+            .stdin(Stdio::null())
+            .output()
+            .await
+            .expect("it can be run");
+        let said = String::from_utf8_lossy(&ended.stdout).into_owned();
+        assert!(ended.status.success(), "{said}{}", String::from_utf8_lossy(&ended.stderr));
     }
 
     async fn launch(&mut self) -> Duration {

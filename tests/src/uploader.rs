@@ -34,9 +34,16 @@ pub struct Uploader<'a> {
 impl<'a> Uploader<'a> {
     /// An uploader with so many lanes.
     pub fn new(url: &str, key: &str, lanes: usize, ledger: &'a Ledger) -> Self {
+        Self::over(&[url.to_owned()], key, lanes, ledger)
+    }
+
+    /// An uploader whose lanes are spread over several servers of one namespace. The
+    /// first of them answers all calls but those that write.
+    pub fn over(urls: &[String], key: &str, lanes: usize, ledger: &'a Ledger) -> Self {
+        let urls_in_turn = urls.iter().cycle().take(lanes);
         Self {
-            control: Client::new(url, key),
-            lanes: (0..lanes).map(|_| Client::new(url, key)).collect(),
+            control: Client::new(&urls[0], key),
+            lanes: urls_in_turn.map(|url| Client::new(url, key)).collect(),
             ledger,
             breaks: AtomicU64::new(0),
         }

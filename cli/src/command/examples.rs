@@ -196,3 +196,9 @@ pub(super) const ADMIN_INVITE: &str = "\
 Examples:
   sluice admin invite > token                   for `sluice register --setup-token-file token`
   sluice admin invite --expires 1d";
+
+#[cfg(feature = "serve")]
+pub(super) const ADMIN_BOOTSTRAP: &str = "\
+Examples:
+  sluice admin bootstrap --dry-run --config sluice.toml
+  sluice admin bootstrap --config sluice.toml   makes bucket, table and the operator's key";

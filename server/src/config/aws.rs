@@ -89,6 +89,14 @@ pub enum SignPayloads {
 }
 
 impl AwsConfig {
+    /// The bucket, which has no default.
+    pub fn bucket(&self) -> Result<&str, ConfigError> {
+        self.bucket.as_deref().filter(|bucket| !bucket.is_empty()).ok_or_else(|| ConfigError::Rule {
+            key: "aws.bucket",
+            rule: "must name the bucket that holds all bytes".to_owned(),
+        })
+    }
+
     pub(super) fn check(&self) -> Result<(), ConfigError> {
         check_endpoint("aws.s3_endpoint", self.s3_endpoint.as_deref())?;
         check_endpoint("aws.dynamodb_endpoint", self.dynamodb_endpoint.as_deref())?;

@@ -9,7 +9,6 @@ use super::{
     ConfigError,
     units::{bytes, duration},
 };
-use crate::service::Limits;
 
 /// What callers may do.
 #[derive(Debug, Clone, Deserialize)]
@@ -84,15 +83,5 @@ impl LimitsConfig {
             );
         }
         Ok(limits)
-    }
-
-    /// The limits for the services.
-    pub fn limits(&self) -> Result<Limits, ConfigError> {
-        Ok(Limits {
-            max_file_size: self.max_file_size,
-            part_sizes: self.part_sizes()?,
-            upload_ttl: self.upload_ttl,
-            allowed_content_types: self.allowed_content_types.clone(),
-        })
     }
 }

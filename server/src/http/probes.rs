@@ -37,7 +37,11 @@ async fn ready(State((context, readiness)): State<(Context, Readiness)>) -> (Sta
     if !readiness.get() {
         return (StatusCode::SERVICE_UNAVAILABLE, "not ready: the server is stopping\n".into());
     }
-    match context.blobs.check_health().await {
+    let healthy = async {
+        context.blobs.check_health().await?;
+        context.uploads.check_health().await
+    };
+    match healthy.await {
         Ok(()) => (StatusCode::OK, "ready\n".into()),
         Err(error) => (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {error}\n")),
     }

@@ -51,6 +51,9 @@ pub struct AccountPage {
 /// is deleted is not there, but for [`Self::purge`].
 #[async_trait]
 pub trait AccountStore: Send + Sync + 'static {
+    /// Whether the operator has an account.
+    async fn has_operator(&self) -> Result<bool>;
+
     /// The operator's account, made with this id if there is none.
     async fn operator(&self, new: AccountId, now: Timestamp) -> Result<Account>;
 

@@ -118,6 +118,10 @@ pub struct UploadPage {
 /// is `UPLOAD_NOT_FOUND`. A read sees every change whose method has returned.
 #[async_trait]
 pub trait UploadStore: Send + Sync + 'static {
+    /// Refuses with `STORAGE_IO` or `DEPENDENCY_UNAVAILABLE` unless records can be
+    /// read.
+    async fn check_health(&self) -> Result<()>;
+
     /// Creates an upload. A request id that was used before answers the upload
     /// of then, or `REQUEST_ID_REUSED` if the rest of the request differs.
     /// With `OnConflict::Fail` a taken name is `FILE_EXISTS`. A deleted account

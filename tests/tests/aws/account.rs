@@ -13,6 +13,8 @@ use tempfile::TempDir;
 /// An account with a bucket and no tables, and the configuration that leads there.
 pub(crate) struct Account {
     pub(crate) config: AwsConfig,
+    /// The same with everything else.
+    pub(crate) server: Config,
     pub(crate) clients: Clients,
     pub(crate) bucket: String,
 }
@@ -31,18 +33,19 @@ impl Account {
 
     /// With S3 at this endpoint.
     pub(crate) async fn at(account: AwsAccount, s3_endpoint: &str, lines: &str) -> Self {
-        let config = config(&account, s3_endpoint, lines);
+        let server = config(&account, s3_endpoint, lines);
+        let config = server.aws.clone();
         let (key, secret) = (&account.access_key, &account.secret_key);
         let credentials = Credentials::new(key, secret, None, None, "test");
         let clients = Clients::with_credentials(&config, credentials).await;
         let created = clients.s3.create_bucket().bucket(&account.bucket).send().await;
         created.expect("the bucket is created");
-        Self { config, clients, bucket: account.bucket }
+        Self { config, server, clients, bucket: account.bucket }
     }
 }
 
 /// The configuration as an operator would write it.
-fn config(account: &AwsAccount, s3_endpoint: &str, lines: &str) -> AwsConfig {
+fn config(account: &AwsAccount, s3_endpoint: &str, lines: &str) -> Config {
     let folder = TempDir::new().expect("a folder can be made");
     let file = folder.path().join("sluice.toml");
     let AwsAccount { endpoint, region, bucket, .. } = account;
@@ -52,5 +55,5 @@ fn config(account: &AwsAccount, s3_endpoint: &str, lines: &str) -> AwsConfig {
     );
     fs::write(&file, text).expect("the configuration can be written");
     let overrides = Overrides { config_file: Some(file), ..Overrides::default() };
-    Config::load(&overrides, Path::new("/nowhere")).expect("the configuration is good").aws
+    Config::load(&overrides, Path::new("/nowhere")).expect("the configuration is good")
 }

@@ -1,11 +1,15 @@
 //! The engine on S3 and DynamoDB, against a local AWS.
 
 mod account;
+mod bad_days;
+mod bootstrap;
 mod buckets;
 mod conformance;
 mod engine;
 mod faults;
 mod lost_replies;
+mod many_parts;
+mod processes;
 mod record_load;
 mod records;
 mod sealing;

@@ -164,7 +164,7 @@ fn check_old(outcome: Result<WriteUploadResponse, Status>) {
 
 #[tokio::test]
 async fn open_streams_of_an_older_epoch_end_though_they_are_silent() {
-    let server = Server::start().await;
+    let server = Server::embedded().await;
     let client = server.client();
     let content = Content::new(1, 12 * MIB);
     let upload = client.create(in_larger_parts("silent", content.size())).await.unwrap();
@@ -225,7 +225,7 @@ async fn a_stale_writer_cannot_complete() {
 
 #[tokio::test]
 async fn a_silent_stream_gives_way_to_another_of_its_epoch() {
-    let server = Server::start().await;
+    let server = Server::embedded().await;
     let client = server.client();
     let (one, other) = (Content::new(1, 4 * MIB), Content::new(2, 4 * MIB));
     let upload = client.create(in_larger_parts("abandoned", one.size())).await.unwrap();

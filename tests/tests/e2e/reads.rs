@@ -92,7 +92,7 @@ async fn many_readers_at_once_get_the_same_bytes() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_flipped_bit_is_found() {
     let seed = Seed::of("every_flipped_bit_is_found");
-    let server = Server::start().await;
+    let server = Server::embedded().await;
     let client = server.client();
     let size = 8 * MIB + 4321;
     let content = Content::new(seed.value(), size);
@@ -121,7 +121,7 @@ async fn every_flipped_bit_is_found() {
 
 #[tokio::test]
 async fn bytes_that_are_gone_are_found_missing() {
-    let server = Server::start().await;
+    let server = Server::embedded().await;
     let client = server.client();
     let content = Content::new(3, 3 * MIB);
     let id = file_of(&client, &content).await;

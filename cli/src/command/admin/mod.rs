@@ -1,6 +1,8 @@
 //! `sluice admin`: the operator looks after the accounts of a server.
 
 mod accounts;
+#[cfg(feature = "serve")]
+mod bootstrap;
 mod invite;
 mod quota;
 mod standing;
@@ -35,6 +37,10 @@ enum AdminCommand {
     /// Make a token with which somebody can register
     #[command(after_help = examples::ADMIN_INVITE)]
     Invite(invite::InviteArguments),
+    /// Make what a server on S3 and DynamoDB needs
+    #[cfg(feature = "serve")]
+    #[command(after_help = examples::ADMIN_BOOTSTRAP, long_about = bootstrap::ABOUT)]
+    Bootstrap(bootstrap::BootstrapArguments),
 }
 
 impl AdminArguments {
@@ -47,6 +53,8 @@ impl AdminArguments {
             }
             AdminCommand::Quota(arguments) => &arguments.display,
             AdminCommand::Invite(arguments) => &arguments.display,
+            #[cfg(feature = "serve")]
+            AdminCommand::Bootstrap(arguments) => &arguments.display,
         }
     }
 
@@ -57,6 +65,8 @@ impl AdminArguments {
             AdminCommand::Reinstate(arguments) => arguments.reinstate().await,
             AdminCommand::Quota(arguments) => arguments.run().await,
             AdminCommand::Invite(arguments) => arguments.run().await,
+            #[cfg(feature = "serve")]
+            AdminCommand::Bootstrap(arguments) => arguments.run().await,
         }
     }
 }

@@ -1,6 +1,8 @@
 //! `sluice doctor`: looks at one thing after the other, from the configuration
 //! to bytes that went there and back, and says what to mend first.
 
+#[cfg(feature = "serve")]
+mod aws;
 mod client;
 mod network;
 mod report;
@@ -45,7 +47,8 @@ impl DoctorArguments {
         report.add("version", Finding::ok(format!("sluice {}", env!("CARGO_PKG_VERSION"))))?;
         #[cfg(feature = "serve")]
         if self.serve {
-            server::look(&mut report, &configuration::overrides(&self.remote, &self.server))?;
+            let overrides = configuration::overrides(&self.remote, &self.server);
+            server::look(&mut report, &overrides, self.read_only).await?;
             return report.finish();
         }
         client::look(&mut report, &self.remote, self.read_only).await?;

@@ -1,16 +1,16 @@
 //! What a server on this machine needs.
 
 use std::{
-    fs::{self, File},
+    env, fs::{self, File},
     io::{self, Write},
     net::TcpListener,
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 
-use sluice_server::config::{Config, Overrides};
+use sluice_server::config::{Config, Engine, Overrides};
 
-use super::{Finding, Report};
+use super::{Finding, Report, aws};
 use crate::{command::config::server as configuration, exit::Exit, failure::Failure, units};
 
 /// How often a sync is measured.
@@ -23,7 +23,11 @@ const SLOW_SYNC: Duration = Duration::from_millis(50);
 const QUICK_SYNC: Duration = Duration::from_micros(20);
 
 /// Looks at one thing after the other.
-pub(super) fn look(report: &mut Report, overrides: &Overrides) -> Result<(), Failure> {
+pub(super) async fn look(
+    report: &mut Report,
+    overrides: &Overrides,
+    read_only: bool,
+) -> Result<(), Failure> {
     let config = match configuration::check(overrides) {
         Ok(config) => config,
         Err(failure) => {
@@ -38,6 +42,12 @@ pub(super) fn look(report: &mut Report, overrides: &Overrides) -> Result<(), Fai
     let file = file.map_or("no configuration file".to_owned(), |file| file.display().to_string());
     report.add("config", Finding::ok(file))?;
     report.add("address", address(&config))?;
+    if config.storage.engine == Engine::Aws {
+        report.add("files", descriptors(&config))?;
+        let folder = config.aws.spill_dir.clone().unwrap_or_else(env::temp_dir);
+        report.add("spill", spill(&config, &folder))?;
+        return aws::look(report, &config, read_only).await;
+    }
     let folder = nearest(&config.storage.data_dir);
     let writable = writable(&config.storage.data_dir, &folder);
     if report.add("folder", writable.unwrap_or_else(|error| unwritable(&folder, &error)))? {
@@ -138,6 +148,21 @@ fn space(config: &Config, folder: &Path) -> Finding {
             units::bytes(reserve)
         )),
         Err(error) => unwritable(folder, &error),
+    }
+}
+
+/// The disk that takes parts which do not fit into memory.
+fn spill(config: &Config, folder: &Path) -> Finding {
+    let (shown, wanted) = (folder.display(), config.aws.spill_size);
+    match Probe::new(folder).and_then(|_| fs4::available_space(folder)) {
+        Ok(free) if free < wanted => Finding::warning(
+            format!("{} are free in {shown}, fewer than {}", units::bytes(free), units::bytes(wanted)),
+            "make room, name another folder as aws.spill_dir, or lower aws.spill_size",
+        ),
+        Ok(free) => Finding::ok(format!("{} are free in {shown}", units::bytes(free))),
+        Err(error) => Failure::new(Exit::Other, format!("cannot write to {shown}: {error}"))
+            .hint("give it to the user that runs the server, or name another as aws.spill_dir")
+            .into(),
     }
 }
 

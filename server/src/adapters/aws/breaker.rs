@@ -18,12 +18,14 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// Lets calls through as long as some of them succeed. Only failures of the
 /// dependency itself count: a refusal is a success, so that nobody's mistakes can
 /// keep others away from it.
+#[derive(Debug)]
 pub(super) struct Breaker {
     /// What the contract calls the dependency.
     dependency: &'static str,
     state: Mutex<State>,
 }
 
+#[derive(Debug)]
 struct State {
     failures: u32,
     /// When the next call may find out, while it is down.

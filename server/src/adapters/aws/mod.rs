@@ -12,6 +12,7 @@ mod part_writer;
 mod payload;
 mod room;
 mod sealing;
+pub mod setup;
 mod storage_tag;
 
 pub use blob_store::S3BlobStore;

@@ -19,6 +19,10 @@ use crate::ports::{AccountPage, AccountStore, Event, InvitationHash, NewAccount,
 
 #[async_trait]
 impl AccountStore for Database {
+    async fn has_operator(&self) -> Result<bool> {
+        self.read(|connection| Ok(operator(connection)?.is_some())).await
+    }
+
     async fn operator(&self, new: AccountId, now: Timestamp) -> Result<Account> {
         self.write(move |connection| {
             if operator(connection)?.is_none() {

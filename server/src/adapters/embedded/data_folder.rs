@@ -2,13 +2,16 @@
 
 use std::{
     fs::{self, File, OpenOptions},
-    io::{self, Read, Write},
+    io::{self, Write},
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::{Path, PathBuf},
 };
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use secrecy::{ExposeSecret, SecretString};
+
+/// The file of the operator's API key.
+const API_KEY: &str = "api-key";
 
 /// The file of the token with which the operator's account is registered.
 const SETUP_TOKEN: &str = "setup-token";
@@ -88,12 +91,22 @@ impl DataFolder {
     /// The operator's API key; made at the first start, when the file is not
     /// there, and readable by this user only.
     pub fn api_key(&self) -> Result<SecretString, DataFolderError> {
-        self.secret("api-key", "sluice_key_").map(|(key, _)| key)
+        self.secret(API_KEY, "sluice_key_")
     }
 
-    /// The token with which the operator's account is registered, and whether it
-    /// was made just now.
-    pub fn setup_token(&self) -> Result<(SecretString, bool), DataFolderError> {
+    /// The same without making one, of a folder that may not be there and that
+    /// another process may have.
+    pub fn kept_api_key(path: &Path) -> Result<Option<SecretString>, DataFolderError> {
+        kept_secret(path.join(API_KEY))
+    }
+
+    /// Whether the token was made with which the operator's account is registered.
+    pub fn has_setup_token(&self) -> bool {
+        self.path.join(SETUP_TOKEN).exists()
+    }
+
+    /// That token, made now if there is none.
+    pub fn setup_token(&self) -> Result<SecretString, DataFolderError> {
         self.secret(SETUP_TOKEN, "sluice_setup_")
     }
 
@@ -109,29 +122,31 @@ impl DataFolder {
     }
 
     /// The secret in a file of this name; made if there is none.
-    fn secret(&self, name: &str, prefix: &str) -> Result<(SecretString, bool), DataFolderError> {
+    fn secret(&self, name: &str, prefix: &str) -> Result<SecretString, DataFolderError> {
         let path = self.path.join(name);
-        let failed = |operation| {
-            let path = path.clone();
-            move |source| DataFolderError::Io { operation, path, source }
-        };
-        match File::open(&path) {
-            Ok(mut file) => {
-                let mut text = String::new();
-                file.read_to_string(&mut text).map_err(failed("read"))?;
-                let secret = text.trim();
-                if secret.len() < 32 {
-                    return Err(DataFolderError::BadSecret(path));
-                }
-                Ok((secret.into(), false))
-            }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let secret = new_secret(prefix)?;
-                write_secret(&self.path, &path, secret.expose_secret()).map_err(failed("write"))?;
-                Ok((secret, true))
-            }
-            Err(source) => Err(failed("read")(source)),
+        if let Some(secret) = kept_secret(path.clone())? {
+            return Ok(secret);
         }
+        let secret = new_secret(prefix)?;
+        write_secret(&self.path, &path, secret.expose_secret()).map_err(|source| {
+            DataFolderError::Io { operation: "write", path, source }
+        })?;
+        Ok(secret)
+    }
+}
+
+/// The secret in a file, if there is one.
+fn kept_secret(path: PathBuf) -> Result<Option<SecretString>, DataFolderError> {
+    match fs::read_to_string(&path) {
+        Ok(text) => {
+            let secret = text.trim();
+            if secret.len() < 32 {
+                return Err(DataFolderError::BadSecret(path));
+            }
+            Ok(Some(secret.into()))
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(DataFolderError::Io { operation: "read", path, source }),
     }
 }
 

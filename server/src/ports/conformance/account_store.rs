@@ -39,9 +39,11 @@ pub async fn the_operator_has_one_account(
     _: &dyn CredentialStore,
     _: &dyn UploadStore,
 ) {
+    assert_eq!(store.has_operator().await, Ok(false));
     let asked = join_all((0..8).map(|_| store.operator(new_owner(), NOW))).await;
     let operator = asked[0].clone().expect("it is made");
     assert!(operator.is_operator && operator.email.is_none());
+    assert_eq!(store.has_operator().await, Ok(true));
     for answer in asked {
         assert_eq!(answer.as_ref(), Ok(&operator));
     }

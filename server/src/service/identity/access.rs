@@ -157,6 +157,11 @@ fn unknown() -> Error {
     Error::new(Reason::CredentialsInvalid, "this credential is not known here")
 }
 
+/// What is kept of an API key.
+pub fn hash(secret: &str) -> ApiKeyHash {
+    hash_of(secret)
+}
+
 /// Makes `secret` the one API key of the operator's account that lies in the
 /// data folder; answers the account.
 pub async fn install_operator_key(

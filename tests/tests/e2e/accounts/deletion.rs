@@ -48,7 +48,7 @@ fn count(server: &Server, sql: &str) -> u64 {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn three_kills_do_not_keep_a_deletion_from_its_end() {
-    let mut server = Server::with().open_to_all().start().await;
+    let mut server = Server::with().embedded().open_to_all().start().await;
     let (ada, bob) = (server.person("ada").await, server.person("bob").await);
     let (key, _) = ada.key(&[Scope::FilesRead]).await;
     let kept = bob.client.put("of bob", &Content::new(7, 3 * MIB)).await.unwrap();

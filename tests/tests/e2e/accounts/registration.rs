@@ -19,7 +19,7 @@ fn request(email: &str, setup_token: &str) -> RegisterRequest {
 
 #[tokio::test]
 async fn the_first_account_is_the_operators_and_takes_the_token_of_the_first_start() {
-    let mut server = Server::start().await;
+    let mut server = Server::embedded().await;
     let path = server.data_dir().join("setup-token");
     assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
     let token = fs::read_to_string(&path).unwrap().trim().to_owned();

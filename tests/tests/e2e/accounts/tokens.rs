@@ -72,7 +72,7 @@ async fn is_good(server: &Server, token: &str) -> bool {
 
 #[tokio::test]
 async fn only_what_the_server_has_signed_and_says_so_is_a_token() {
-    let server = Server::with().open_to_all().start().await;
+    let server = Server::with().embedded().open_to_all().start().await;
     let Person { tokens, device_token, .. } = server.person("ada").await;
     let good = &tokens.access_token;
     let (key, header, claims) = (Key::of(&server), part(good, 0), part(good, 1));
@@ -162,7 +162,7 @@ async fn only_what_the_server_has_signed_and_says_so_is_a_token() {
 
 #[tokio::test]
 async fn a_retired_keys_signature_is_worth_nothing() {
-    let mut server = Server::with().open_to_all().start().await;
+    let mut server = Server::with().embedded().open_to_all().start().await;
     let ada = server.person("ada").await;
     assert!(is_good(&server, &ada.tokens.access_token).await);
     server.stop().await;

@@ -4,7 +4,10 @@ use sha2::{Digest, Sha256};
 use sluice_tests::{Content, MIB, Metrics, Server, Stored, Terminal};
 
 async fn user() -> (Server, Terminal) {
-    let server = Server::start().await;
+    user_of(Server::start().await)
+}
+
+fn user_of(server: Server) -> (Server, Terminal) {
     let terminal = Terminal::of(&server, &server.url());
     for (name, seed) in [("d/a.jpg", 1), ("d/b.raw", 2), ("d/c/d.jpg", 3), ("d/c/e.tmp", 4)] {
         terminal.write(name, &Content::new(seed, 1000 * seed));
@@ -162,7 +165,7 @@ async fn a_folder_gets_another_name_file_by_file() {
 
 #[tokio::test]
 async fn verify_says_whether_the_bytes_are_the_same() {
-    let (server, terminal) = user().await;
+    let (server, terminal) = user_of(Server::embedded().await);
     let large = Content::new(7, 4 * MIB);
     terminal.write("d/large", &large);
     terminal.run(&["upload", "-r", "d"]).await.assert_code(0);

@@ -92,7 +92,7 @@ fn written(shapes: &Shapes) -> String {
 
 /// Every command that prints events, in every case that looks different.
 async fn see_everything() -> Seen {
-    let server = Server::start().await;
+    let server = Server::embedded().await;
     let terminal = Terminal::of(&server, &server.url());
     for (name, size) in [("one", 10), ("two", 20 * MIB), ("folder/three", 3), ("rotten", 4 * MIB)] {
         fs::create_dir_all(terminal.path("folder")).unwrap();

@@ -8,7 +8,10 @@ use sluice_tests::{Content, MIB, Proxy, Server, Stored, Terminal, ended, eventua
 use crate::disk_full::small_server;
 
 async fn user() -> (Server, Terminal) {
-    let server = Server::start().await;
+    user_of(Server::start().await)
+}
+
+fn user_of(server: Server) -> (Server, Terminal) {
     let terminal = Terminal::of(&server, &server.url());
     Content::new(1, 10).write_to(&terminal.path("file"));
     (server, terminal)
@@ -112,7 +115,7 @@ async fn code_11_is_a_key_that_is_not_right() {
 
 #[tokio::test]
 async fn code_12_is_bytes_that_are_not_what_they_should_be() {
-    let (server, terminal) = user().await;
+    let (server, terminal) = user_of(Server::embedded().await);
     let content = Content::new(9, 4 * MIB);
     server.client().put("rotten", &content).await.unwrap();
     let stored = Stored::find(&server.data_dir(), &content).expect("the bytes are stored");

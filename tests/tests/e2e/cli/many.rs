@@ -31,7 +31,7 @@ fn small_files(seed: &Seed) -> impl Iterator<Item = (String, Content)> + use<> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_folder_of_10_000_files_survives_three_kills_and_is_sent_once() {
     let seed = Seed::of("a_folder_of_10_000_files_survives_three_kills_and_is_sent_once");
-    let server = Server::start().await;
+    let server = Server::embedded().await;
     let client = server.client();
     let terminal = Terminal::of(&server, &server.url());
     let folder = terminal.path("folder");

@@ -6,7 +6,10 @@ use sluice_tests::{Content, MIB, Server, Stored, Terminal, argument, eventually,
 use tokio::time::timeout;
 
 async fn user() -> (Server, Terminal) {
-    let server = Server::start().await;
+    user_of(Server::start().await)
+}
+
+fn user_of(server: Server) -> (Server, Terminal) {
     let terminal = Terminal::of(&server, &server.url());
     (server, terminal)
 }
@@ -110,7 +113,7 @@ async fn commands_end_with_the_codes_that_scripts_rely_on() {
 
 #[tokio::test]
 async fn a_download_of_rotten_bytes_leaves_no_file() {
-    let (server, terminal) = user().await;
+    let (server, terminal) = user_of(Server::embedded().await);
     let content = Content::new(9, 4 * MIB);
     server.client().put("rotten", &content).await.unwrap();
     let stored = Stored::find(&server.data_dir(), &content).expect("the bytes are stored");
@@ -132,7 +135,7 @@ async fn a_server_that_is_told_to_stop_stops() {
 
 #[tokio::test]
 async fn a_data_folder_belongs_to_one_server() {
-    let (server, terminal) = user().await;
+    let (server, terminal) = user_of(Server::embedded().await);
     let data = argument(&server.data_dir());
     let command = ["serve", "--data-dir", &data, "--listen", "127.0.0.1:0"];
     let second = timeout(Duration::from_secs(20), terminal.run(&command)).await;

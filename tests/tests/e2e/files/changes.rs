@@ -135,7 +135,7 @@ async fn of_many_updates_with_one_etag_exactly_one_wins() {
 
 #[tokio::test]
 async fn deleting_frees_the_name_at_once_and_the_bytes_soon() {
-    let server = Server::start().await;
+    let server = Server::embedded().await;
     let client = server.client();
     let content = Content::new(1, 8 * MIB);
     let before = bytes_on_disk(&server.data_dir());
@@ -174,7 +174,7 @@ async fn the_upload_of_a_deleted_file_says_that_it_was_completed() {
 
 #[tokio::test]
 async fn replacing_frees_the_bytes_of_the_old_file() {
-    let server = Server::start().await;
+    let server = Server::embedded().await;
     let client = server.client();
     let (old, new) = (Content::new(1, 2 * MIB), Content::new(2, 2 * MIB));
     let replaced = client.put("kept name", &old).await.unwrap();
@@ -195,7 +195,7 @@ async fn replacing_frees_the_bytes_of_the_old_file() {
 
 #[tokio::test]
 async fn cancelling_and_expiring_free_their_bytes() {
-    let server = Server::with()
+    let server = Server::with().embedded()
         .setting("SLUICE__LIMITS__UPLOAD_TTL", "2s")
         .setting("SLUICE__WORKER__SWEEP_INTERVAL", "1s")
         .start()

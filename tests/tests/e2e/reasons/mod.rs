@@ -30,7 +30,7 @@ fn the_reasons_of_the_rules_are_those_of_the_contract() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_reason_can_be_provoked_and_keeps_its_promises() {
-    let server = Server::start().await;
+    let server = Server::embedded().await;
     let client = server.client();
     for reason in Reason::ALL {
         match provoke(*reason, &server, &client).await {

@@ -32,7 +32,7 @@ pub(super) async fn storage_full() -> Status {
 /// The folder with the bytes is replaced by a file: nobody can write below it,
 /// not even root.
 pub(super) async fn storage_io() -> Status {
-    let server = Server::start().await;
+    let server = Server::embedded().await;
     let client = server.client();
     let content = Content::new(8, 2 * MIB);
     client.put("before", &content).await.unwrap();

@@ -176,7 +176,7 @@ async fn a_link_follows_the_file_and_ends_with_it() {
 /// them cannot be taken for the whole.
 #[tokio::test]
 async fn a_damaged_file_never_looks_whole() {
-    let server = Server::start().await;
+    let server = Server::embedded().await;
     let client = server.client();
     let content = Content::new(5, 4 * MIB);
     let file = client.put("damaged", &content).await.unwrap();

@@ -109,7 +109,7 @@ async fn a_body_that_is_cut_persists_nothing() {
 
 #[tokio::test]
 async fn a_resumed_upload_takes_no_older_puts() {
-    let server = Server::start().await;
+    let server = Server::embedded().await;
     let client = server.client();
     let content = Content::new(4, 2 * MIB);
     let upload = upload_of(&client, "resumed", &content).await;

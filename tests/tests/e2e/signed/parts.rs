@@ -142,7 +142,7 @@ async fn a_put_that_was_answered_survives_sigkill() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn slow_puts_hold_little_memory() {
     const PUTS: u64 = 64;
-    let server = Server::start().await;
+    let server = Server::embedded().await;
     let client = server.client();
     let part_size = 8 * MIB;
     let content = Content::new(15, PUTS * part_size);

@@ -223,7 +223,7 @@ async fn what_is_no_token_is_refused() {
 
 #[tokio::test]
 async fn a_token_is_good_until_what_it_needs_is_forgotten() {
-    let mut server = Server::start().await;
+    let mut server = Server::embedded().await;
     let client = server.client();
     let file = client.put("file", &Content::new(1, 10)).await.unwrap();
     let mut watcher = client.watch().await;

@@ -21,6 +21,10 @@ use crate::ports::{AccountPage, AccountStore, Event, InvitationHash, NewAccount,
 
 #[async_trait]
 impl AccountStore for Records {
+    async fn has_operator(&self) -> Result<bool> {
+        Ok(self.operator_id().await?.is_some())
+    }
+
     async fn operator(&self, new: AccountId, now: Timestamp) -> Result<Account> {
         let mut pause = Pause::new();
         loop {

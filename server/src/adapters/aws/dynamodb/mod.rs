@@ -17,6 +17,7 @@ mod credentials;
 mod events;
 mod file_records;
 mod files;
+mod guard;
 mod item;
 mod key;
 mod lists;
@@ -38,13 +39,15 @@ use std::sync::{Arc, atomic::Ordering};
 
 use tokio::sync::Notify;
 
-use self::{call::Consumed, change::Shards, changes::Bells, commits::Commits};
+use self::{call::Consumed, change::Shards, changes::Bells, commits::Commits, guard::Guard};
+use super::breaker::Breaker;
 use crate::{ports::Clock, tasks::Tasks};
 
 /// Records and events in a DynamoDB table.
 #[derive(Clone)]
 pub struct Records {
     client: aws_sdk_dynamodb::Client,
+    breaker: Arc<Breaker>,
     table: Arc<str>,
     clock: Arc<dyn Clock>,
     tasks: Tasks,
@@ -65,8 +68,11 @@ impl Records {
         clock: Arc<dyn Clock>,
         tasks: Tasks,
     ) -> Self {
+        let breaker = Arc::new(Breaker::new("database"));
+        let config = client.config().to_builder().interceptor(Guard(Arc::clone(&breaker)));
         Self {
-            client,
+            client: aws_sdk_dynamodb::Client::from_conf(config.build()),
+            breaker,
             table: table.into(),
             clock,
             tasks,

@@ -2,10 +2,12 @@
 
 use aws_sdk_dynamodb::{
     Client,
-    error::{DisplayErrorContext, ProvideErrorMetadata},
+    config::http::HttpResponse,
+    error::{DisplayErrorContext, ProvideErrorMetadata, SdkError},
+    operation::update_time_to_live::UpdateTimeToLiveError,
     types::{
         AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType,
-        TableStatus, TimeToLiveSpecification, TimeToLiveStatus,
+        TableStatus, TimeToLiveSpecification,
     },
 };
 use std::time::Duration;
@@ -15,6 +17,9 @@ use super::key::{PARTITION, SORT};
 /// The attribute with the time, in seconds since 1970, after which DynamoDB may
 /// remove an item. Nothing depends on when it does.
 const TIME_TO_LIVE: &str = "ttl";
+
+/// The names of its partition key and its sort key.
+pub const KEYS: [&str; 2] = [PARTITION, SORT];
 
 /// How long a new table may take until it can be used.
 const LOOKS: u32 = 120;
@@ -51,16 +56,17 @@ pub async fn create(client: &Client, name: &str) -> Result<bool, String> {
         Err(error) => return Err(told(&error)),
     };
     wait_until_active(client, name).await?;
-    let call = client.describe_time_to_live().table_name(name);
-    let described = call.send().await.map_err(|error| told(&error))?;
-    let status = described.time_to_live_description.and_then(|it| it.time_to_live_status);
-    if !matches!(status, Some(TimeToLiveStatus::Enabled | TimeToLiveStatus::Enabling)) {
-        let spec = TimeToLiveSpecification::builder().enabled(true).attribute_name(TIME_TO_LIVE);
-        let spec = spec.build().map_err(|error| told(&error))?;
-        let call = client.update_time_to_live().table_name(name).time_to_live_specification(spec);
-        call.send().await.map_err(|error| told(&error))?;
-    }
     Ok(is_new)
+}
+
+/// Lets DynamoDB remove what has expired.
+pub async fn expire(
+    client: &Client,
+    name: &str,
+) -> Result<(), SdkError<UpdateTimeToLiveError, HttpResponse>> {
+    let spec = TimeToLiveSpecification::builder().enabled(true).attribute_name(TIME_TO_LIVE);
+    let call = client.update_time_to_live().table_name(name);
+    call.time_to_live_specification(spec.build()?).send().await.map(drop)
 }
 
 async fn wait_until_active(client: &Client, name: &str) -> Result<(), String> {
