@@ -18,7 +18,7 @@ setup: ## Install what is missing to build (Rust, a C compiler)
 build: setup ## Build the sluice binary
 	cargo build --release --locked -p sluice-cli
 
-demo: build ## Upload real files, kill the server half-way, compare what comes back (KEEP=1 leaves it running)
+demo: build ## Upload real files, kill the server half-way, compare what comes back (ENGINE=aws: on a local AWS; KEEP=1 leaves it running)
 	@tools/demo
 
 test: setup ## Run every test; SLUICE_SEED=… repeats a random one

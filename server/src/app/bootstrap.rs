@@ -32,9 +32,8 @@ pub enum OperatorKey {
 pub(super) async fn check(config: &Config) -> Result<(), StartError> {
     let setup = Setup::new(config).await?;
     for requirement in [Requirement::Bucket, Requirement::Table] {
-        let refused = |problem, hint| {
-            Err(StartError::Aws { requirement: requirement.name(), problem, hint })
-        };
+        let refused =
+            |problem, hint| Err(StartError::Aws { requirement: requirement.name(), problem, hint });
         match setup.look(requirement).await {
             Ok(State::Unmet) => {
                 let hint = "`sluice admin bootstrap` makes everything that is needed".to_owned();

@@ -7,7 +7,10 @@ use tokio_util::sync::CancellationToken;
 use super::StartError;
 use crate::{
     adapters::{
-        aws::{Clients, S3BlobStore, dynamodb::{Records, table}},
+        aws::{
+            Clients, S3BlobStore,
+            dynamodb::{Records, table},
+        },
         embedded::{DataFolder, Database, DatabaseOptions, DiskBlobStore, disk::OsDisk},
         system_clock::SystemClock,
     },
@@ -51,8 +54,7 @@ pub fn aws(config: &Config, clients: Clients, public_url: &str) -> Result<Contex
     let table = table::name(&config.aws.table_prefix);
     let records = Records::new(clients.dynamodb, table, clock.clone(), tasks.clone());
     let (bucket, records) = (config.aws.bucket()?.to_owned(), Arc::new(records));
-    let blobs =
-        S3BlobStore::new(&config.aws, clients.s3, bucket, records.clone(), tasks.clone());
+    let blobs = S3BlobStore::new(&config.aws, clients.s3, bucket, records.clone(), tasks.clone());
     context(config, &records, Arc::new(blobs), clock, tasks, public_url)
 }
 

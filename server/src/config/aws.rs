@@ -91,9 +91,11 @@ pub enum SignPayloads {
 impl AwsConfig {
     /// The bucket, which has no default.
     pub fn bucket(&self) -> Result<&str, ConfigError> {
-        self.bucket.as_deref().filter(|bucket| !bucket.is_empty()).ok_or_else(|| ConfigError::Rule {
-            key: "aws.bucket",
-            rule: "must name the bucket that holds all bytes".to_owned(),
+        self.bucket.as_deref().filter(|bucket| !bucket.is_empty()).ok_or_else(|| {
+            ConfigError::Rule {
+                key: "aws.bucket",
+                rule: "must name the bucket that holds all bytes".to_owned(),
+            }
         })
     }
 

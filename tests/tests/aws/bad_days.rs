@@ -10,8 +10,8 @@ use http::{Method, request::Parts};
 use sluice_domain::Reason;
 use sluice_proto::v1::CreateUploadRequest;
 use sluice_tests::{
-    Content, FaultProxy, Frames, Ledger, LocalAws, MIB, RequestFate, Server, Uploader,
-    eventually, in_small_parts, reason,
+    Content, FaultProxy, Frames, Ledger, LocalAws, MIB, RequestFate, Server, Uploader, eventually,
+    in_small_parts, reason,
 };
 use tonic_types::StatusExt;
 
@@ -103,7 +103,9 @@ async fn a_black_hole_is_told_and_left_again() {
     let client = scene.server.client();
     let content = Content::new(3, 10_000);
     let put = async |name: &str| {
-        let frames = Frames::creating(in_small_parts(name, content.size()));
+        let request_id = format!("request-{name}");
+        let request = CreateUploadRequest { request_id, ..in_small_parts(name, content.size()) };
+        let frames = Frames::creating(request);
         client.write(frames.all(&content).complete()).await
     };
     put("before").await.expect("it is a good day");

@@ -147,9 +147,8 @@ async fn an_upload_is_not_bound_to_a_process() {
     let late = Frames::to(&upload).part(&content, upload.part_size, 2);
     let refused = first.write(late).await;
     assert_reason(refused, Reason::StaleWriter);
-    let rest = (2..=4).fold(Frames::to(&resumed), |frames, part| {
-        frames.part(&content, resumed.part_size, part)
-    });
+    let rest = (2..=4)
+        .fold(Frames::to(&resumed), |frames, part| frames.part(&content, resumed.part_size, part));
     second.write(rest).await.expect("it is written");
     let file = first.complete(&upload.id).await.expect("it is complete");
     second.assert_content(&file.id, &content).await;
@@ -194,4 +193,28 @@ async fn a_part_that_was_overwritten_is_sent_again() {
     };
     eventually("it is ready", TERMINAL, ready).await;
     client.assert_content(&file.id, &content).await;
+}
+
+/// What has changed in the bucket behind the server's back is never handed out.
+#[tokio::test]
+async fn bytes_that_were_changed_in_the_bucket_are_found() {
+    let pair = Pair::start().await;
+    let client = pair.client(0);
+    let (s3, bucket) = (&pair.account.clients.s3, &pair.account.bucket);
+    for (name, size) in [("of one part", 900_000), ("of several parts", 3 * MIB)] {
+        let content = Content::new(size, size);
+        let file = client.put(name, &content).await.expect("it is stored");
+        let listed = s3.list_objects_v2().bucket(bucket).send().await.expect("it is listed");
+        let sized = |it: &&aws_sdk_s3::types::Object| it.size() == Some(size as i64);
+        let object = listed.contents().iter().find(sized).expect("it is there");
+        let key = object.key().expect("it has a key");
+        let mut rotten = content.all().to_vec();
+        rotten[size as usize / 2] ^= 1;
+        let put = s3.put_object().bucket(bucket).key(key).body(ByteStream::from(rotten));
+        put.send().await.expect("it is overwritten");
+        let refused = client.read(&file.id, 0, 0).await;
+        assert_reason(refused, Reason::StoredDataCorrupt);
+        s3.delete_object().bucket(bucket).key(key).send().await.expect("it is removed");
+        assert_reason(client.read(&file.id, 0, 0).await, Reason::StoredDataCorrupt);
+    }
 }

@@ -1,7 +1,8 @@
 //! What a server on this machine needs.
 
 use std::{
-    env, fs::{self, File},
+    env,
+    fs::{self, File},
     io::{self, Write},
     net::TcpListener,
     path::{Path, PathBuf},
@@ -156,7 +157,11 @@ fn spill(config: &Config, folder: &Path) -> Finding {
     let (shown, wanted) = (folder.display(), config.aws.spill_size);
     match Probe::new(folder).and_then(|_| fs4::available_space(folder)) {
         Ok(free) if free < wanted => Finding::warning(
-            format!("{} are free in {shown}, fewer than {}", units::bytes(free), units::bytes(wanted)),
+            format!(
+                "{} are free in {shown}, fewer than {}",
+                units::bytes(free),
+                units::bytes(wanted)
+            ),
             "make room, name another folder as aws.spill_dir, or lower aws.spill_size",
         ),
         Ok(free) => Finding::ok(format!("{} are free in {shown}", units::bytes(free))),

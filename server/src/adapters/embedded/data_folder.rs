@@ -128,9 +128,8 @@ impl DataFolder {
             return Ok(secret);
         }
         let secret = new_secret(prefix)?;
-        write_secret(&self.path, &path, secret.expose_secret()).map_err(|source| {
-            DataFolderError::Io { operation: "write", path, source }
-        })?;
+        write_secret(&self.path, &path, secret.expose_secret())
+            .map_err(|source| DataFolderError::Io { operation: "write", path, source })?;
         Ok(secret)
     }
 }

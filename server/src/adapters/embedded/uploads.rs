@@ -29,7 +29,8 @@ use crate::ports::{
 #[async_trait]
 impl UploadStore for Database {
     async fn check_health(&self) -> Result<()> {
-        self.read(|connection| Ok(connection.execute_batch("SELECT 1 FROM settings LIMIT 0")?)).await
+        self.read(|connection| Ok(connection.execute_batch("SELECT 1 FROM settings LIMIT 0")?))
+            .await
     }
 
     async fn create_upload(&self, new: NewUpload) -> Result<Created> {

@@ -195,7 +195,8 @@ async fn replacing_frees_the_bytes_of_the_old_file() {
 
 #[tokio::test]
 async fn cancelling_and_expiring_free_their_bytes() {
-    let server = Server::with().embedded()
+    let server = Server::with()
+        .embedded()
         .setting("SLUICE__LIMITS__UPLOAD_TTL", "2s")
         .setting("SLUICE__WORKER__SWEEP_INTERVAL", "1s")
         .start()

@@ -5,6 +5,7 @@ use sluice_domain::{
     Account, AccountId, AccountStatus, DisplayName, EmailAddress, Error, Quota, Reason, Result,
     SessionId, Timestamp, Usage,
 };
+use uuid::Uuid;
 
 use super::{
     Records,
@@ -102,8 +103,14 @@ impl AccountStore for Records {
     }
 
     async fn by_email(&self, email: EmailAddress) -> Result<Option<(Account, PasswordHash)>> {
-        let Some(item) = self.get(&key::email(email.as_str())).await? else { return Ok(None) };
-        let found = self.find_account(item.get("account")?).await?;
+        let item = self.get(&key::email(email.as_str())).await?;
+        // How long this takes must not tell whether the address is known: nobody's
+        // account is looked for as well.
+        let id = match &item {
+            Some(item) => item.get("account")?,
+            None => AccountId::from_uuid(Uuid::nil()),
+        };
+        let found = self.find_account(id).await?;
         let there = found.filter(|it| it.account.email.as_ref() == Some(&email));
         Ok(there.and_then(|it| Some((it.account, it.password?))))
     }

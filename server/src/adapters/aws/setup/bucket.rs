@@ -20,7 +20,9 @@ impl Setup {
         let name = &self.bucket;
         match self.clients.s3.head_bucket().bucket(name).send().await {
             Ok(_) => Ok(State::Met(format!("{name} is there"))),
-            Err(error) if answers(&error, "NotFound") || answers(&error, "NoSuchBucket") => Ok(State::Unmet),
+            Err(error) if answers(&error, "NotFound") || answers(&error, "NoSuchBucket") => {
+                Ok(State::Unmet)
+            }
             Err(error) => Err(problem("s3:HeadBucket", &error)),
         }
     }
@@ -63,7 +65,9 @@ impl Setup {
                 }
                 _ => Ok(State::Unmet),
             },
-            Err(error) if answers(&error, "NoSuchPublicAccessBlockConfiguration") => Ok(State::Unmet),
+            Err(error) if answers(&error, "NoSuchPublicAccessBlockConfiguration") => {
+                Ok(State::Unmet)
+            }
             Err(error) if is_unsupported(&error) => Ok(unknown()),
             Err(error) => Err(problem("s3:GetBucketPublicAccessBlock", &error)),
         }
@@ -99,7 +103,9 @@ impl Setup {
                     (None, _) => Ok(State::Unmet),
                 }
             }
-            Err(error) if answers(&error, "ServerSideEncryptionConfigurationNotFoundError") => Ok(State::Unmet),
+            Err(error) if answers(&error, "ServerSideEncryptionConfigurationNotFoundError") => {
+                Ok(State::Unmet)
+            }
             Err(error) if is_unsupported(&error) => Ok(unknown()),
             Err(error) => Err(problem("s3:GetEncryptionConfiguration", &error)),
         }
