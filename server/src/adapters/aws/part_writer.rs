@@ -5,11 +5,12 @@ use std::{fs::File, io, os::unix::fs::FileExt, sync::Arc, time::Duration};
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 use sluice_domain::{Crc32c, Error, PartNumber, PartPlan, Result, UploadId};
-use tokio::sync::OwnedMutexGuard;
+use tokio::{sync::OwnedMutexGuard, time::Instant};
 
 use super::{blob_store::Shared, part_content::PartContent, room::PartRoom, storage_tag::StoredAs};
 use crate::{
     adapters::claims::{Gate, Hold},
+    metrics,
     ports::{PartWriter, Persisted},
     tasks::joined,
 };
@@ -153,11 +154,13 @@ impl PartWriter for S3PartWriter {
         // Whoever claims the part next must find that nothing is under way, also if
         // nobody waits for this any more.
         let sent = self.shared.tasks.spawn(Box::pin(async move {
+            let began = Instant::now();
             let stored = if is_whole {
                 Box::pin(shared.put_whole(upload, &content, crc32c)).await?
             } else {
                 Box::pin(shared.put_part(upload, part, &content, crc32c)).await?
             };
+            metrics::part_synced(began.elapsed());
             drop((room, hold));
             Ok((gate, stored))
         }));

@@ -16,6 +16,7 @@ use aws_sdk_dynamodb::{
     },
 };
 use sluice_domain::Result;
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::{
@@ -25,6 +26,7 @@ use super::{
     key::{Key, PARTITION},
     pause::Pause,
 };
+use crate::metrics;
 
 /// The attribute with the tag.
 const TAG: &str = "tag";
@@ -192,8 +194,10 @@ impl Records {
             let call = self.client.transact_write_items();
             let call = call.set_transact_items(Some(items.clone()));
             let call = call.return_consumed_capacity(ReturnConsumedCapacity::Total);
+            let began = Instant::now();
             let error = match call.client_request_token(token.to_string()).send().await {
                 Ok(answer) => {
+                    metrics::committed(items.len(), began.elapsed());
                     Consumed::count(&self.consumed.write, answer.consumed_capacity());
                     return Ok(Outcome::Committed);
                 }
