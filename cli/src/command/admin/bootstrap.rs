@@ -217,7 +217,7 @@ impl Steps {
     ) -> Result<(), Failure> {
         self.taken.push((name.to_owned(), status));
         if self.json {
-            return Ok(print_event("step", &StepView { name, status, message, hint })?);
+            return print_event("step", &StepView { name, status, message, hint });
         }
         let (style, word) = match status {
             Status::Ok => (GOOD, "ok"),

@@ -54,7 +54,10 @@ async fn ten_thousand_messages_to_every_rpc_get_a_reason_or_an_answer() {
     let mut server = Server::start().await;
     let clients: Vec<_> = (0..4).map(|_| server.client()).collect();
     // A local AWS takes some hundred calls in a second.
-    let messages = if is_on_aws() { scale(300, 10_000) } else { scale(10_000, 200_000) } as u64;
+    let (messages, concurrency) = match is_on_aws() {
+        true => (scale(300, 10_000) as u64, CONCURRENCY / 4),
+        false => (scale(10_000, 200_000) as u64, CONCURRENCY),
+    };
     for (number, method) in methods().into_iter().enumerate() {
         let start = std::time::Instant::now();
         let known = some_records(&clients[0], &format!("known/{number}")).await;
@@ -67,7 +70,7 @@ async fn ten_thousand_messages_to_every_rpc_get_a_reason_or_an_answer() {
                 outcome.map_or_else(|status| assert_refusal(&status).as_str(), |()| "OK")
             }
         });
-        let answers = stream::iter(calls).buffer_unordered(CONCURRENCY);
+        let answers = stream::iter(calls).buffer_unordered(concurrency);
         let tally = answers.fold(BTreeMap::<_, u32>::new(), async |mut tally, answer| {
             *tally.entry(answer).or_default() += 1;
             tally
