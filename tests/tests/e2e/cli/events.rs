@@ -11,7 +11,8 @@ use std::{
 
 use serde_json::Value;
 use sluice_tests::{
-    Content, MIB, Server, Stored, Terminal, ended, eventually, in_small_parts, signal,
+    Content, LocalAws, MIB, Server, Stored, Terminal, argument, ended, eventually, in_small_parts,
+    signal,
 };
 
 /// Kinds of events, each with its keys, each with its types. A key that is not
@@ -152,6 +153,7 @@ async fn see_everything() -> Seen {
         seen.add(&ended.stdout);
     }
     see_accounts(&server, &terminal, &mut seen).await;
+    see_bootstrap(&mut seen).await;
     let content = Content::new(4 * MIB, 4 * MIB);
     let stored = Stored::find(&server.data_dir(), &content).expect("the bytes are stored");
     stored.flip_bit(MIB, 0);
@@ -210,6 +212,20 @@ async fn see_accounts(server: &Server, terminal: &Terminal, seen: &mut Seen) {
         &["account", "delete", "--password-file", "old", "--yes"],
     ] {
         let ended = bob.run(&[command, &["--json"]].concat()).await;
+        seen.add(&ended.assert_code(0).stdout);
+    }
+}
+
+/// What a server on S3 and DynamoDB needs is made.
+async fn see_bootstrap(seen: &mut Seen) {
+    let settings = LocalAws::account().await.settings();
+    let machine = settings
+        .into_iter()
+        .fold(Terminal::without_server(), |machine, setting| machine.set(setting.0, &setting.1));
+    let folder = argument(&machine.path("data"));
+    let bootstrap = ["admin", "bootstrap", "--json", "--data-dir", &folder];
+    for more in [&["--dry-run"][..], &[]] {
+        let ended = machine.run(&[&bootstrap[..], more].concat()).await;
         seen.add(&ended.assert_code(0).stdout);
     }
 }
