@@ -44,7 +44,7 @@ pub use metadata::{
     Metadata,
 };
 pub use name::{FileName, MAX_NAME_BYTES};
-pub use part_digest::{BLOCK_SIZE, FileDigest, Part, PartHasher};
+pub use part_digest::{BLOCK_SIZE, FileDigest, Part, PartDetail, PartHasher};
 pub use part_plan::{
     DEFAULT_PART_SIZE, MAX_PARTS, PartNumber, PartPlan, PartSizeLimits, UNKNOWN_SIZE_PART_SIZE,
 };

@@ -21,6 +21,22 @@ pub struct Part {
     pub size: u64,
     /// Checksum of all its bytes.
     pub crc32c: Crc32c,
+    /// What only somebody knows who has read its bytes. A part that was sent past
+    /// the server, straight to storage, has none until it is read.
+    pub detail: Option<PartDetail>,
+}
+
+impl Part {
+    /// The part without the checksums of its blocks, for whoever adds up many.
+    pub fn without_blocks(self) -> Self {
+        let detail = self.detail.map(|detail| PartDetail { blocks: Vec::new(), ..detail });
+        Self { detail, ..self }
+    }
+}
+
+/// What is known of a part once its bytes were read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PartDetail {
     /// Checksums of its blocks of [`BLOCK_SIZE`], the last one shorter.
     pub blocks: Vec<Crc32c>,
     /// BLAKE3 chaining value of the part as a subtree of the file.
@@ -102,9 +118,11 @@ impl PartHasher {
             number: self.number,
             size: self.size,
             crc32c: self.crc32c,
-            blocks: self.blocks,
-            chaining_value: self.tree.finalize_non_root(),
-            root: first.then(|| *self.tree.finalize().as_bytes()),
+            detail: Some(PartDetail {
+                blocks: self.blocks,
+                chaining_value: self.tree.finalize_non_root(),
+                root: first.then(|| *self.tree.finalize().as_bytes()),
+            }),
         }
     }
 
@@ -134,8 +152,8 @@ pub struct FileDigest {
     pub size: u64,
     /// CRC-32C of all bytes.
     pub crc32c: Crc32c,
-    /// BLAKE3 of all bytes.
-    pub blake3: [u8; 32],
+    /// BLAKE3 of all bytes, unless there are parts that nobody has read.
+    pub blake3: Option<[u8; 32]>,
 }
 
 impl FileDigest {
@@ -144,19 +162,24 @@ impl FileDigest {
     pub fn of(parts: &[Part]) -> Self {
         let crc32c =
             parts.iter().fold(Crc32c::EMPTY, |crc, part| crc.combine(part.crc32c, part.size));
-        let blake3 = match parts {
-            [] => *blake3::hash(&[]).as_bytes(),
-            [only] => only.root.unwrap_or_else(|| unreachable!("a lone part is the first part")),
-            many => {
-                let (left, right) = many.split_at(left_half(many.len()));
-                *merge_subtrees_root(&subtree(left), &subtree(right), Mode::Hash).as_bytes()
-            }
-        };
+        let details: Option<Vec<_>> = parts.iter().map(|part| part.detail.as_ref()).collect();
+        let blake3 = details.map(|details| root(&details));
         Self { size: parts.iter().map(|part| part.size).sum(), crc32c, blake3 }
     }
 }
 
-fn subtree(parts: &[Part]) -> ChainingValue {
+fn root(parts: &[&PartDetail]) -> [u8; 32] {
+    match parts {
+        [] => *blake3::hash(&[]).as_bytes(),
+        [only] => only.root.unwrap_or_else(|| unreachable!("a lone part is the first part")),
+        many => {
+            let (left, right) = many.split_at(left_half(many.len()));
+            *merge_subtrees_root(&subtree(left), &subtree(right), Mode::Hash).as_bytes()
+        }
+    }
+}
+
+fn subtree(parts: &[&PartDetail]) -> ChainingValue {
     match parts {
         [only] => only.chaining_value,
         many => {
@@ -202,7 +225,20 @@ mod tests {
             let digest = FileDigest::of(&parts_of(bytes, 700_001));
             assert_eq!(digest.size, size as u64);
             assert_eq!(digest.crc32c, Crc32c::of(bytes), "{size} bytes");
-            assert_eq!(digest.blake3, *blake3::hash(bytes).as_bytes(), "{size} bytes");
+            assert_eq!(digest.blake3, Some(*blake3::hash(bytes).as_bytes()), "{size} bytes");
+        }
+    }
+
+    #[test]
+    fn parts_that_nobody_has_read_add_up_to_size_and_crc32c() {
+        let bytes: Vec<u8> = (0..3 * PART + 5).map(|i| (i / 7) as u8).collect();
+        let read = parts_of(&bytes, 700_001);
+        for unread in 0..read.len() {
+            let mut parts = read.clone();
+            parts[unread].detail = None;
+            let digest = FileDigest::of(&parts);
+            assert_eq!(digest, FileDigest { blake3: None, ..FileDigest::of(&read) });
+            assert_eq!(digest.crc32c, Crc32c::of(&bytes));
         }
     }
 
@@ -227,8 +263,10 @@ mod tests {
             .map(Crc32c::of)
             .collect();
         for frame in [65_537, BLOCK_SIZE as usize, BLOCK_SIZE as usize + 1, PART] {
-            let blocks: Vec<_> =
-                parts_of(&bytes, frame).into_iter().flat_map(|part| part.blocks).collect();
+            let blocks: Vec<_> = parts_of(&bytes, frame)
+                .into_iter()
+                .flat_map(|part| part.detail.expect("it was read").blocks)
+                .collect();
             assert_eq!(blocks, expect, "frames of {frame}");
         }
     }

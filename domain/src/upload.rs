@@ -162,6 +162,14 @@ pub struct Completion {
     pub verify: bool,
 }
 
+impl Completion {
+    /// What is decided of a file with this digest. One with parts that nobody has
+    /// read must be read before it can be a file.
+    pub fn new(digest: FileDigest, sequence: u64) -> Self {
+        Self { digest, sequence, verify: digest.blake3.is_none() }
+    }
+}
+
 /// The record of an upload.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Upload {

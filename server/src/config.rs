@@ -293,6 +293,7 @@ mod tests {
             ("[storage]\nengine = \"tape\"", "storage.engine"),
             ("[aws]\nmin_part_size = \"8GiB\"\n[storage]\nengine = \"aws\"", "aws.min_part_size"),
             ("[aws]\ns3_endpoint = \"storage:9000\"", "aws.s3_endpoint"),
+            ("[aws]\npublic_s3_endpoint = \"ftp://x\"", "aws.public_s3_endpoint"),
             ("[aws]\nkey_prefix = \"no-folder\"", "aws.key_prefix"),
             ("[aws]\ntable_prefix = \"\"", "aws.table_prefix"),
             ("[aws]\nmax_attempts = 0", "aws.max_attempts"),

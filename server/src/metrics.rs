@@ -83,6 +83,11 @@ fn describe() {
         Unit::Bytes,
         "Content of files that was read and handed out."
     );
+    describe_counter!(
+        "sluice_downloads_redirected_total",
+        Unit::Count,
+        "Downloads that were sent to storage."
+    );
     describe_counter!("sluice_parts_persisted_total", Unit::Count, "Parts that were persisted.");
     describe_counter!(
         "sluice_persisted_bytes_total",
@@ -131,6 +136,7 @@ fn describe() {
     gauge!("sluice_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
     content_received(0);
     content_sent(0);
+    counter!("sluice_downloads_redirected_total").increment(0);
     counter!("sluice_parts_persisted_total").increment(0);
     counter!("sluice_connections_flooded_total").increment(0);
     counter!("sluice_persisted_bytes_total").increment(0);
@@ -156,6 +162,11 @@ pub fn content_sent(bytes: u64) {
 pub fn part_persisted(size: u64) {
     counter!("sluice_parts_persisted_total").increment(1);
     counter!("sluice_persisted_bytes_total").increment(size);
+}
+
+/// A download was sent to storage.
+pub fn download_redirected() {
+    counter!("sluice_downloads_redirected_total").increment(1);
 }
 
 /// The bytes of a part were made durable.

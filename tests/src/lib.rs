@@ -14,6 +14,7 @@ mod stored;
 mod terminal;
 
 mod client;
+mod curl;
 mod frames;
 mod plain_http;
 mod raw;
@@ -39,6 +40,7 @@ pub use authority::{Authority, Identity};
 pub use binary::binary;
 pub use client::{Client, Credential, Transport, in_small_parts, named, persisted};
 pub use content::Content;
+pub use curl::Curl;
 pub use disk::SmallDisk;
 pub use fault_proxy::{FaultProxy, RequestFate};
 pub use frames::{Frames, bidi, damaged, frame};

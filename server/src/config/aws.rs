@@ -30,6 +30,10 @@ pub struct AwsConfig {
     pub s3_endpoint: Option<String>,
     /// Another database with the API of DynamoDB.
     pub dynamodb_endpoint: Option<String>,
+    /// Whether clients may be sent to storage for bytes, by URLs that it has signed.
+    pub direct_transfers: bool,
+    /// What such URLs begin with, where clients know storage by another name.
+    pub public_s3_endpoint: Option<String>,
     /// Whether the bucket is named in the path of URLs, not in their host.
     pub path_style: bool,
     /// The KMS key that objects are encrypted with, instead of what the bucket says.
@@ -101,6 +105,7 @@ impl AwsConfig {
 
     pub(super) fn check(&self) -> Result<(), ConfigError> {
         check_endpoint("aws.s3_endpoint", self.s3_endpoint.as_deref())?;
+        check_endpoint("aws.public_s3_endpoint", self.public_s3_endpoint.as_deref())?;
         check_endpoint("aws.dynamodb_endpoint", self.dynamodb_endpoint.as_deref())?;
         check_key_prefix(&self.key_prefix)?;
         check_table_prefix(&self.table_prefix)?;

@@ -10,10 +10,11 @@ use figment::{
 use super::{Config, ConfigError, ENVIRONMENT_PREFIX, Overrides};
 
 /// What has no default, and is not there unless somebody sets it.
-const OPTIONAL: [&str; 12] = [
+const OPTIONAL: [&str; 13] = [
     "aws.bucket",
     "aws.dynamodb_endpoint",
     "aws.kms_key",
+    "aws.public_s3_endpoint",
     "aws.region",
     "aws.s3_endpoint",
     "aws.spill_dir",

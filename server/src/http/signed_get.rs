@@ -21,8 +21,13 @@ use super::{
 };
 use crate::{
     metrics,
+    ports::AnswerHeaders,
     service::{Caller, Context, files, reading, signing::link::DownloadGrant},
 };
+
+/// How long the URL of storage works that a download is sent to: time enough to
+/// follow, and too little to pass it on. A download that has begun goes on.
+const REDIRECT_TTL: Duration = Duration::from_secs(60);
 
 /// Serves the file, a range of it, or what a condition asks for.
 pub(super) async fn answer(context: &Context, grant: DownloadGrant, request: &Parts) -> Response {
@@ -39,10 +44,15 @@ async fn serve(context: &Context, grant: DownloadGrant, request: &Parts) -> Resu
 
     let mut headers = HeaderMap::from_iter(guards());
     let shown = is_shown(grant.disposition, file.content_type.as_str());
+    let disposition = content_disposition(shown, file.name.as_str());
+    if may_go_to_storage(request, shown)
+        && let Some(redirect) = redirect(context, &file, &disposition).await?
+    {
+        return Ok(redirect);
+    }
     if shown {
         headers.insert(header::CONTENT_SECURITY_POLICY, SHOWN_POLICY);
     }
-    let disposition = content_disposition(shown, file.name.as_str());
     let disposition = HeaderValue::from_str(&disposition)
         .unwrap_or_else(|_| HeaderValue::from_static("attachment"));
     headers.insert(header::CONTENT_DISPOSITION, disposition);
@@ -94,6 +104,40 @@ async fn serve(context: &Context, grant: DownloadGrant, request: &Parts) -> Resu
     };
     let body = Body::from_stream(stream::iter(first).chain(chunks));
     Ok((status, headers, body).into_response())
+}
+
+/// Whether storage can answer a request as well as this server: it has its own
+/// ETags, so it cannot judge conditions, and it sends no policy that would keep a
+/// file harmless that a browser shows.
+fn may_go_to_storage(request: &Parts, shown: bool) -> bool {
+    let conditions = [
+        header::IF_MATCH,
+        header::IF_NONE_MATCH,
+        header::IF_MODIFIED_SINCE,
+        header::IF_UNMODIFIED_SINCE,
+        header::IF_RANGE,
+    ];
+    let is_conditional = conditions.iter().any(|name| request.headers.contains_key(name));
+    request.method == Method::GET && !shown && !is_conditional
+}
+
+/// Sends the caller to storage, where it can reach that. Ranges are asked for
+/// there: whoever follows repeats the header.
+async fn redirect(context: &Context, file: &File, disposition: &str) -> Result<Option<Response>> {
+    let content_type = content_type(file);
+    let headers = AnswerHeaders {
+        content_type: content_type.to_str().unwrap_or(ContentType::DEFAULT).to_owned(),
+        disposition: disposition.to_owned(),
+    };
+    let url = context.blobs.sign_read(file.upload_id, REDIRECT_TTL, headers).await?;
+    let Some(url) = url else { return Ok(None) };
+    let mut headers = HeaderMap::from_iter(guards());
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    let location = HeaderValue::from_str(&url)
+        .map_err(|_| Error::storage_io("storage has a URL that cannot be sent"))?;
+    headers.insert(header::LOCATION, location);
+    metrics::download_redirected();
+    Ok(Some((StatusCode::TEMPORARY_REDIRECT, headers).into_response()))
 }
 
 /// What the conditions of a request come to.

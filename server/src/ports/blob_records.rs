@@ -5,7 +5,7 @@ use sluice_domain::{Crc32c, PartNumber, Result, UploadId};
 
 use super::StorageTag;
 
-/// A recorded part, as far as storage has to do with it.
+/// A part, as far as storage has to do with it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredPart {
     /// Its number.
@@ -14,7 +14,7 @@ pub struct StoredPart {
     pub size: u64,
     /// The checksum of its bytes.
     pub crc32c: Crc32c,
-    /// What the blob store said of it when it was persisted, or found out since.
+    /// What the blob store says of it, or said when it was persisted.
     pub tag: Option<StorageTag>,
 }
 

@@ -1,10 +1,12 @@
 //! Where the bytes of uploads and files live.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use sluice_domain::{ByteRange, Epoch, PartNumber, PartPlan, Result, UploadId};
+use sluice_domain::{ByteRange, Crc32c, Epoch, PartNumber, PartPlan, Result, UploadId};
+
+use super::StoredPart;
 
 /// Stores the bytes of each upload as one object that is written in parts and,
 /// once sealed, read as a file. Before that it may not be readable.
@@ -21,7 +23,8 @@ use sluice_domain::{ByteRange, Epoch, PartNumber, PartPlan, Result, UploadId};
 /// Claims and fences hold within this process. A writer of another process may
 /// still change stored bytes of parts that are recorded; then [`seal`](Self::seal)
 /// finds that out by the tags and checksums in the records, and nothing that
-/// differs from them becomes a file.
+/// differs from them becomes a file. The same holds for parts that callers send
+/// straight to storage: nobody claims those.
 #[async_trait]
 pub trait BlobStore: Send + Sync + 'static {
     /// Claims a part. Where another writer of the same epoch holds it, waits
@@ -38,6 +41,36 @@ pub trait BlobStore: Send + Sync + 'static {
     /// Ends every claim of an epoch below `epoch`. When it returns, no such
     /// writer of this process can change a byte of the upload any more.
     async fn fence(&self, upload: UploadId, epoch: Epoch);
+
+    /// For each part a request with which anybody can send exactly those bytes
+    /// straight to storage, for so long and as long as the upload is not sealed or
+    /// deleted. Nothing if storage cannot be reached so: the server takes parts
+    /// then. The caller has seen that the upload is active, and looks once more
+    /// afterwards: what this begins on storage must end with the upload.
+    async fn sign_parts(
+        &self,
+        upload: UploadId,
+        parts: Vec<ForeignPart>,
+        lifetime: Duration,
+    ) -> Result<Option<Vec<SignedRequest>>>;
+
+    /// Those of these parts that storage has received straight from callers and
+    /// knows the checksums of, by number, recorded or not. Each survives power
+    /// loss, as long as nobody sends it again.
+    async fn find_parts(
+        &self,
+        upload: UploadId,
+        numbers: BTreeSet<PartNumber>,
+    ) -> Result<Vec<StoredPart>>;
+
+    /// A URL with which anybody can read a sealed upload straight from storage, for
+    /// so long. Nothing if storage cannot be reached so.
+    async fn sign_read(
+        &self,
+        upload: UploadId,
+        lifetime: Duration,
+        headers: AnswerHeaders,
+    ) -> Result<Option<String>>;
 
     /// Whether nothing is left for [`seal`](Self::seal) to do once all parts of
     /// an upload of `size` bytes are recorded.
@@ -75,6 +108,35 @@ pub trait BlobReader: Send + Sync {
 /// own text, at most 1 KiB, which means nothing to anybody else.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct StorageTag(pub String);
+
+/// A part that somebody else sends to storage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ForeignPart {
+    /// Its number.
+    pub number: PartNumber,
+    /// Its size in bytes.
+    pub size: u64,
+    /// The checksum of its bytes.
+    pub crc32c: Crc32c,
+}
+
+/// A request that somebody else may make.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SignedRequest {
+    /// Where to send it, by PUT. It is a secret.
+    pub url: String,
+    /// Headers that it must have, by their names in small letters.
+    pub headers: Vec<(String, String)>,
+}
+
+/// What an answer of storage says of the bytes that it sends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AnswerHeaders {
+    /// `Content-Type`.
+    pub content_type: String,
+    /// `Content-Disposition`.
+    pub disposition: String,
+}
 
 /// What sealing found.
 #[derive(Debug, Clone, PartialEq, Eq)]

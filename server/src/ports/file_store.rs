@@ -122,10 +122,16 @@ pub trait FileStore: Send + Sync + 'static {
         now: Timestamp,
     ) -> Result<()>;
 
-    /// `PROCESSING → READY`. The file takes its name; the file that had it, if
-    /// it completed earlier, is removed. A file that is not `PROCESSING`, or is
-    /// gone, stays as it is.
-    async fn mark_ready(&self, owner: AccountId, id: FileId, now: Timestamp) -> Result<()>;
+    /// `PROCESSING → READY`, with the BLAKE3 of the bytes that were read. The file
+    /// takes its name; the file that had it, if it completed earlier, is removed. A
+    /// file that is not `PROCESSING`, or is gone, stays as it is.
+    async fn mark_ready(
+        &self,
+        owner: AccountId,
+        id: FileId,
+        blake3: [u8; 32],
+        now: Timestamp,
+    ) -> Result<()>;
 
     /// `PROCESSING → FAILED`, and its bytes are to be deleted. A file that is
     /// not `PROCESSING`, or is gone, stays as it is.

@@ -18,7 +18,10 @@ pub mod upload_store;
 
 pub use account_store::{AccountPage, AccountStore, InvitationHash, NewAccount, PasswordHash};
 pub use blob_records::{BlobRecords, StoredPart};
-pub use blob_store::{BlobReader, BlobStore, PartWriter, Persisted, Sealed, StorageTag};
+pub use blob_store::{
+    AnswerHeaders, BlobReader, BlobStore, ForeignPart, PartWriter, Persisted, Sealed,
+    SignedRequest, StorageTag,
+};
 pub use change_feed::{Change, ChangeFeed, ChangePage, Changed, FeedPosition};
 pub use clock::Clock;
 pub use credential_store::{

@@ -74,6 +74,8 @@ pub struct Freeze {
     pub digest: FileDigest,
     /// A SHA-256 that the file must have, beside what was declared at creation.
     pub sha256: Option<Sha256>,
+    /// The same for BLAKE3, as long as the digest has none.
+    pub blake3: Option<[u8; 32]>,
     /// Another name than the upload has.
     pub name: Option<FileName>,
     /// Another rule than the upload has.
@@ -178,6 +180,12 @@ pub trait UploadStore: Send + Sync + 'static {
         time_to_live: Duration,
     ) -> Result<Recorded>;
 
+    /// Adds to a recorded part what reading its bytes has found, if nobody has read
+    /// them before and size and CRC32C are those of the record. Answers whether
+    /// they are; a part without a record is none of them. Idempotent, and possible
+    /// whatever became of the upload.
+    async fn add_detail(&self, owner: AccountId, id: UploadId, part: Part) -> Result<bool>;
+
     /// Makes an active upload of unknown size hold at least `end` bytes of its
     /// owner's quota, as [`sluice_domain::Usage::lease`] has it.
     async fn reserve(&self, owner: AccountId, id: UploadId, end: u64, default: Quota)
@@ -228,9 +236,9 @@ pub trait UploadStore: Send + Sync + 'static {
 
     /// `COMPLETING → COMPLETED`: creates the file, gives it its name if it is
     /// readable, and enqueues what must follow, in one transaction. What must be
-    /// verified first is not readable yet: a declared SHA-256, and parts that have
-    /// other tags than they were recorded with. A completed upload answers the file
-    /// that it became.
+    /// verified first is not readable yet: a declared SHA-256, parts that nobody has
+    /// read, and parts that have other tags than they were recorded with. A
+    /// completed upload answers the file that it became.
     async fn publish(&self, owner: AccountId, id: UploadId, now: Timestamp) -> Result<File>;
 
     /// [`freeze`](Self::freeze) and [`publish`](Self::publish) in one

@@ -4,8 +4,8 @@
 //! may run any number of times and from any step on.
 
 use sluice_domain::{
-    AccountId, Checksums, Crc32c, Epoch, Error, File, FileDigest, FileName, OnConflict, Reason,
-    Result, Sha256, Upload, UploadId, UploadState,
+    AccountId, Checksums, Crc32c, Epoch, Error, File, FileDigest, FileName, OnConflict, Part,
+    Reason, Result, Upload, UploadId, UploadState,
 };
 
 use super::{Caller, Context};
@@ -60,17 +60,18 @@ pub async fn complete(
 
     let digest = digest(context, caller.owner, id).await?;
     check_digest(&request.expected, &digest)?;
-    check_sha256(request.expected.sha256, upload.declared.sha256)?;
     if let Err(error) = check_digest(&upload.declared, &digest) {
         let now = context.clock.now();
         context.uploads.fail_upload(caller.owner, id, error.clone().into(), now).await?;
         context.blobs.fence(id, Epoch::LAST).await;
         return Err(error);
     }
+    check_declarations(&request.expected, &upload.declared)?;
     let freeze = Freeze {
         epoch: request.epoch,
         digest,
         sha256: request.expected.sha256,
+        blake3: request.expected.blake3.filter(|_| digest.blake3.is_none()),
         name: request.name.clone(),
         on_conflict: request.on_conflict,
     };
@@ -160,22 +161,22 @@ async fn finish_checked(
             upload.check_final_size(size, completion.digest.size)?;
         }
         check_digest(&request.expected, &completion.digest)?;
-        check_sha256(request.expected.sha256, upload.declared.sha256)?;
+        check_declarations(&request.expected, &upload.declared)?;
     }
-    finish(context, upload.owner, upload.id).await
+    let file = finish(context, upload.owner, upload.id).await?;
+    check_declarations(&request.expected, &file.checksums)?;
+    Ok(file)
 }
 
 /// The whole file's checksums, from its parts.
 async fn digest(context: &Context, owner: AccountId, id: UploadId) -> Result<FileDigest> {
     let mut parts = Vec::new();
     loop {
-        let after = parts.last().map(|part: &sluice_domain::Part| part.number);
+        let after = parts.last().map(|part: &Part| part.number);
         let page = context.uploads.parts(owner, id, after, PARTS_PER_PAGE).await?;
         let last = page.len() < PARTS_PER_PAGE as usize;
         // Block checksums are for reading; ten thousand parts may hold many.
-        parts.extend(
-            page.into_iter().map(|part| sluice_domain::Part { blocks: Vec::new(), ..part }),
-        );
+        parts.extend(page.into_iter().map(Part::without_blocks));
         if last {
             return Ok(FileDigest::of(&parts));
         }
@@ -188,27 +189,33 @@ fn check_digest(expected: &Checksums, digest: &FileDigest) -> Result<()> {
     {
         return Err(mismatch("crc32c", &crc32c.0.to_be_bytes(), &digest.crc32c.0.to_be_bytes()));
     }
-    if let Some(blake3) = expected.blake3
-        && blake3 != digest.blake3
-    {
-        return Err(mismatch("blake3", &blake3, &digest.blake3));
-    }
-    Ok(())
+    // Of parts that nobody has read it is for the worker to find out.
+    check_same_hash("blake3", expected.blake3, digest.blake3)
 }
 
 /// Two declarations of one file must agree; what the file really has is for the
 /// worker to find out.
-fn check_sha256(expected: Option<Sha256>, declared: Option<Sha256>) -> Result<()> {
-    match (expected, declared) {
-        (Some(expected), Some(declared)) if expected != declared => {
-            Err(mismatch("sha256", &expected, &declared))
+fn check_declarations(expected: &Checksums, declared: &Checksums) -> Result<()> {
+    check_same_hash("sha256", expected.sha256, declared.sha256)?;
+    check_same_hash("blake3", expected.blake3, declared.blake3)
+}
+
+/// Refuses two hashes that differ, if both are known.
+pub fn check_same_hash(
+    algorithm: &'static str,
+    expected: Option<[u8; 32]>,
+    actual: Option<[u8; 32]>,
+) -> Result<()> {
+    match (expected, actual) {
+        (Some(expected), Some(actual)) if expected != actual => {
+            Err(mismatch(algorithm, &expected, &actual))
         }
         _ => Ok(()),
     }
 }
 
 /// `FILE_CHECKSUM_MISMATCH`.
-pub fn mismatch(algorithm: &'static str, expected: &[u8], actual: &[u8]) -> Error {
+fn mismatch(algorithm: &'static str, expected: &[u8], actual: &[u8]) -> Error {
     let (expected, actual) = (hex::encode(expected), hex::encode(actual));
     Error::new(
         Reason::FileChecksumMismatch,

@@ -1,9 +1,13 @@
-//! Parts that are sent by HTTP PUT to signed URLs.
+//! Parts that are sent by HTTP PUT to signed URLs: to this server, or past it to
+//! storage ([ADR 14](../../../docs/adr/0014-parts-may-pass-the-server.md)).
 
 use std::{collections::BTreeMap, time::Duration};
 
+use futures::future::join_all;
+use http::header::CONTENT_LENGTH;
 use sluice_domain::{
     Crc32c, Epoch, Error, Part, PartNumber, Reason, Result, Timestamp, Upload, UploadId,
+    UploadState,
 };
 
 use super::{
@@ -11,6 +15,10 @@ use super::{
     completion::check_same,
     signing::link::{Grant, PartGrant},
     uploads::{self, UploadStatus},
+};
+use crate::{
+    metrics,
+    ports::{ForeignPart, Persisted, PersistedPart, Recorded, SignedRequest, StoredPart},
 };
 
 /// How long the URL of a part works: long enough for a client that asked for a
@@ -36,16 +44,16 @@ pub struct DeclaredPart {
 pub struct SignedPart {
     /// Its number.
     pub number: PartNumber,
-    /// How many bytes must be sent.
-    pub size: u64,
     /// The signed URL.
     pub url: String,
+    /// Headers that must be sent with it, by their names in small letters.
+    pub headers: Vec<(String, String)>,
     /// When it stops working.
     pub expire_time: Timestamp,
 }
 
 /// Signs a URL for each part that is not persisted, in the order of the
-/// request.
+/// request: of storage, where callers reach it, or of this server.
 pub async fn sign(
     context: &Context,
     caller: Caller,
@@ -56,27 +64,71 @@ pub async fn sign(
     let (upload, declared) = checked(context, caller, id, epoch, parts).await?;
     context.blobs.check_health().await?;
     let persisted = persisted_of(context, &upload, &declared).await?;
-    let mut signed = Vec::new();
-    for (part, crc32c) in declared {
-        if persisted.contains_key(&part.number) {
-            continue;
-        }
-        let grant = PartGrant {
-            owner: caller.owner,
-            upload: id,
-            part: part.number,
-            epoch,
-            size: part.size,
-            crc32c,
-        };
+    let missing = declared.into_iter().filter(|part| !persisted.contains_key(&part.number));
+    let missing: Vec<_> = missing.collect();
+    if missing.is_empty() {
+        return Ok(Vec::new());
+    }
+    let expire_time = context.clock.now().plus(PART_TTL);
+    let requests = context.blobs.sign_parts(id, missing.clone(), PART_TTL).await?;
+    let Some(requests) = requests else {
+        return sign_for_this_server(context, caller, id, epoch, missing).await;
+    };
+    if let Err(error) = still_active(context, caller, id, epoch).await {
+        end_on_storage(context, caller, id).await?;
+        return Err(error);
+    }
+    let signed = missing.into_iter().zip(requests).map(|(part, request)| {
+        let SignedRequest { url, headers } = request;
+        SignedPart { number: part.number, url, headers, expire_time }
+    });
+    Ok(signed.collect())
+}
+
+/// Signs URLs of this server, which takes the parts itself.
+async fn sign_for_this_server(
+    context: &Context,
+    caller: Caller,
+    id: UploadId,
+    epoch: Epoch,
+    parts: Vec<ForeignPart>,
+) -> Result<Vec<SignedPart>> {
+    let mut signed = Vec::with_capacity(parts.len());
+    for ForeignPart { number, size, crc32c } in parts {
+        let owner = caller.owner;
+        let grant = PartGrant { owner, upload: id, part: number, epoch, size, crc32c };
         let (url, expire_time) = context.signing.sign(Grant::Part(grant), PART_TTL).await?;
-        signed.push(SignedPart { number: part.number, size: part.size, url, expire_time });
+        let headers = vec![(CONTENT_LENGTH.to_string(), size.to_string())];
+        signed.push(SignedPart { number, url, headers, expire_time });
     }
     Ok(signed)
 }
 
-/// Says which of these parts are not persisted. Here the PUT itself persists a
-/// part, so nothing else is left to do.
+async fn still_active(context: &Context, caller: Caller, id: UploadId, epoch: Epoch) -> Result<()> {
+    let upload = context.uploads.upload(caller.owner, id).await?;
+    upload.check_active()?;
+    upload.check_epoch(epoch)
+}
+
+/// The upload has ended while something of it may have begun on storage: whoever
+/// ended it may not have seen that.
+async fn end_on_storage(context: &Context, caller: Caller, id: UploadId) -> Result<()> {
+    if !context.uploads.blob_in_use(caller.owner, id).await? {
+        context.blobs.delete(id).await?;
+        return context.uploads.forget_parts(caller.owner, id).await;
+    }
+    let upload = context.uploads.upload(caller.owner, id).await?;
+    match (upload.state, upload.completion) {
+        (UploadState::Completed, Some(completion)) => {
+            context.blobs.seal(id, completion.digest.size).await.map(drop)
+        }
+        // Its end is yet to come.
+        _ => Ok(()),
+    }
+}
+
+/// Persists those of these parts that storage has received, and says which ones
+/// are not persisted. A part that this server has taken itself is already.
 pub async fn confirm(
     context: &Context,
     caller: Caller,
@@ -86,9 +138,63 @@ pub async fn confirm(
 ) -> Result<(UploadStatus, Vec<PartNumber>)> {
     let (upload, declared) = checked(context, caller, id, epoch, parts).await?;
     let persisted = persisted_of(context, &upload, &declared).await?;
-    let numbers = declared.iter().map(|(part, _)| part.number);
-    let missing = numbers.filter(|number| !persisted.contains_key(number)).collect();
+    let mut missing: BTreeMap<_, _> = declared
+        .into_iter()
+        .filter(|part| !persisted.contains_key(&part.number))
+        .map(|part| (part.number, part))
+        .collect();
+    let found = if missing.is_empty() {
+        Vec::new()
+    } else {
+        context.blobs.find_parts(id, missing.keys().copied().collect()).await?
+    };
+    let found: Vec<_> = found
+        .into_iter()
+        .filter(|found| {
+            missing.get(&found.number).is_some_and(|declared| {
+                (declared.size, declared.crc32c) == (found.size, found.crc32c)
+            })
+        })
+        .collect();
+    for part in &found {
+        missing.remove(&part.number);
+    }
+    record(context, &upload, epoch, found).await?;
+    let missing = missing.into_keys().collect();
     Ok((uploads::get(context, caller, id).await?, missing))
+}
+
+/// Records parts that storage holds.
+async fn record(
+    context: &Context,
+    upload: &Upload,
+    epoch: Epoch,
+    found: Vec<StoredPart>,
+) -> Result<()> {
+    let Some(last) = found.last() else { return Ok(()) };
+    let end = upload.plan.range(last.number).end;
+    if upload.plan.size.is_none() && end > upload.reserved {
+        let quota = context.identity.policy.quota;
+        context.uploads.reserve(upload.owner, upload.id, end, quota).await?;
+    }
+    let recorded = found.into_iter().map(|StoredPart { number, size, crc32c, tag }| async move {
+        let record = Part { number, size, crc32c, detail: None };
+        let part = PersistedPart { record, bytes: Persisted::Stored(tag) };
+        let (now, ttl) = (context.clock.now(), context.limits.upload_ttl);
+        let recorded =
+            context.uploads.commit_part(upload.owner, upload.id, epoch, part, now, ttl).await?;
+        match recorded {
+            Recorded::New => {
+                metrics::part_persisted(size);
+                Ok(())
+            }
+            // Somebody else was faster.
+            Recorded::Before(before) => {
+                check_same(upload.plan.start(number), before.crc32c, crc32c)
+            }
+        }
+    });
+    join_all(recorded).await.into_iter().collect()
 }
 
 /// The upload, and the parts with the checksums that all of them have.
@@ -98,7 +204,7 @@ async fn checked(
     id: UploadId,
     epoch: Epoch,
     parts: Vec<DeclaredPart>,
-) -> Result<(Upload, Vec<(DeclaredPart, Crc32c)>)> {
+) -> Result<(Upload, Vec<ForeignPart>)> {
     caller.check_upload(id)?;
     caller.writer(Some(epoch))?;
     let upload = context.uploads.upload(caller.owner, id).await?;
@@ -111,7 +217,7 @@ async fn checked(
             let start = upload.plan.start(part.number);
             Error::new(Reason::ChecksumMissing, message).with("offset", start)
         })?;
-        Ok((part, crc32c))
+        Ok(ForeignPart { number: part.number, size: part.size, crc32c })
     });
     let checked = checked.collect::<Result<Vec<_>>>()?;
     Ok((upload, checked))
@@ -139,10 +245,9 @@ fn check_size(upload: &Upload, index: usize, part: DeclaredPart) -> Result<()> {
 async fn persisted_of(
     context: &Context,
     upload: &Upload,
-    declared: &[(DeclaredPart, Crc32c)],
+    declared: &[ForeignPart],
 ) -> Result<BTreeMap<PartNumber, Part>> {
-    let wanted: BTreeMap<_, _> =
-        declared.iter().map(|(part, crc32c)| (part.number, *crc32c)).collect();
+    let wanted: BTreeMap<_, _> = declared.iter().map(|part| (part.number, part.crc32c)).collect();
     let mut found = BTreeMap::new();
     let Some((first, last)) = wanted.keys().next().zip(wanted.keys().next_back()) else {
         return Ok(found);

@@ -26,6 +26,17 @@ pub struct Chunk {
     pub data: Bytes,
     /// Their checksum.
     pub crc32c: Crc32c,
+    /// Whether a record says so. It does not of a part that nobody has read before.
+    pub is_recorded: bool,
+}
+
+/// What to make of parts that nobody has read before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Unread {
+    /// Nothing can verify them.
+    Refuse,
+    /// The caller verifies them.
+    Read,
 }
 
 /// Opens a range of a readable file: `limit` bytes from `offset` on, or to the
@@ -59,7 +70,26 @@ pub fn chunks(
     file: File,
     range: ByteRange,
 ) -> impl Stream<Item = Result<Chunk>> + Send + 'static {
-    let blocks = Blocks { context, file, range, reader: None, parts: VecDeque::new() };
+    stream_of(context, file, range, Unread::Refuse)
+}
+
+/// All bytes of a file, verified as far as that is possible: parts that nobody has
+/// read before are as storage has them.
+pub fn first_reading(
+    context: Context,
+    file: File,
+) -> impl Stream<Item = Result<Chunk>> + Send + 'static {
+    let whole = ByteRange { start: 0, end: file.size };
+    stream_of(context, file, whole, Unread::Read)
+}
+
+fn stream_of(
+    context: Context,
+    file: File,
+    range: ByteRange,
+    unread: Unread,
+) -> impl Stream<Item = Result<Chunk>> + Send + 'static {
+    let blocks = Blocks { context, file, range, unread, reader: None, parts: VecDeque::new() };
     stream::try_unfold(blocks, |mut blocks| async move {
         Ok(blocks.next().await?.map(|block| (block, blocks)))
     })
@@ -73,6 +103,7 @@ struct Blocks {
     context: Context,
     file: File,
     range: ByteRange,
+    unread: Unread,
     reader: Option<Arc<dyn BlobReader>>,
     parts: VecDeque<Part>,
 }
@@ -82,7 +113,8 @@ struct Block {
     reader: Arc<dyn BlobReader>,
     stored: ByteRange,
     wanted: ByteRange,
-    crc32c: Crc32c,
+    /// What it must have, if somebody knows.
+    crc32c: Option<Crc32c>,
 }
 
 impl Blocks {
@@ -101,7 +133,7 @@ impl Blocks {
                 Arc::clone(self.reader.insert(reader))
             }
         };
-        let position = self.range.start;
+        let (position, unread) = (self.range.start, self.unread);
         let Some((part, part_start)) = self.part().await? else {
             let missing = Error::new(Reason::StoredDataCorrupt, "a part's record is missing")
                 .with("offset", position);
@@ -111,10 +143,15 @@ impl Blocks {
         let start = part_start + index * BLOCK_SIZE;
         let end = (start + BLOCK_SIZE).min(part_start + part.size);
         let index = usize::try_from(index).unwrap_or(usize::MAX);
-        let crc32c = *part.blocks.get(index).ok_or_else(|| {
-            Error::new(Reason::StoredDataCorrupt, "a block's checksum is missing")
-                .with("offset", start)
-        })?;
+        let crc32c = part.detail.as_ref().map(|detail| detail.blocks.get(index).copied());
+        let crc32c = match crc32c {
+            None if unread == Unread::Read => None,
+            Some(Some(crc32c)) => Some(crc32c),
+            None | Some(None) => {
+                return Err(Error::new(Reason::StoredDataCorrupt, "a block's checksum is missing")
+                    .with("offset", start));
+            }
+        };
         let wanted = ByteRange { start: self.range.start, end: end.min(self.range.end) };
         self.range.start = wanted.end;
         Ok(Some(Block { reader, stored: ByteRange { start, end }, wanted, crc32c }))
@@ -150,7 +187,9 @@ impl Block {
     /// Reads the whole block, verifies it, and cuts out what is wanted.
     async fn read(self) -> Result<Chunk> {
         let stored = self.reader.read(self.stored).await?;
-        if Crc32c::of(&stored) != self.crc32c {
+        let crc32c = Crc32c::of(&stored);
+        let is_recorded = self.crc32c.is_some();
+        if self.crc32c.is_some_and(|recorded| recorded != crc32c) {
             tracing::error!(offset = self.stored.start, "stored bytes have changed");
             return Err(Error::new(
                 Reason::StoredDataCorrupt,
@@ -163,11 +202,12 @@ impl Block {
             .with("offset", self.stored.start));
         }
         if self.wanted == self.stored {
-            return Ok(Chunk { offset: self.stored.start, data: stored, crc32c: self.crc32c });
+            return Ok(Chunk { offset: self.stored.start, data: stored, crc32c, is_recorded });
         }
         // A block is far smaller than any address space.
         let at = |offset: u64| usize::try_from(offset - self.stored.start).unwrap_or(usize::MAX);
         let data = stored.slice(at(self.wanted.start)..at(self.wanted.end));
-        Ok(Chunk { offset: self.wanted.start, crc32c: Crc32c::of(&data), data })
+        let crc32c = Crc32c::of(&data);
+        Ok(Chunk { offset: self.wanted.start, data, crc32c, is_recorded })
     }
 }

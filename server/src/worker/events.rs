@@ -2,16 +2,14 @@
 
 use std::time::Duration;
 
-use futures::{StreamExt, TryStreamExt, stream};
-use sha2::{Digest, Sha256};
-use sluice_domain::{
-    AccountId, ByteRange, Epoch, Error, FileId, FileState, Reason, Result, UploadId,
-};
+use futures::{StreamExt, stream};
+use sluice_domain::{AccountId, Epoch, Result, UploadId};
 
+use super::verifier::verify_file;
 use crate::{
     metrics,
     ports::{Delivery, Event, Receipt},
-    service::{Context, completion::mismatch, reading},
+    service::Context,
 };
 
 /// How long an event is hidden from others, and how often that is renewed. What
@@ -111,51 +109,4 @@ async fn delete_account(context: &Context, account: AccountId) -> Result<()> {
     while context.identity.accounts.purge(account, PURGE_BATCH, context.clock.now()).await? {}
     tracing::info!(%account, "what a deleted account owned is removed");
     Ok(())
-}
-
-/// Reads a file once and compares its checksums with those that it must have.
-async fn verify_file(context: &Context, owner: AccountId, id: FileId) -> Result<()> {
-    let file = match context.files.file(owner, id).await {
-        Ok(file) if file.state == FileState::Processing => file,
-        Ok(_) => return Ok(()),
-        Err(error) if error.reason == Reason::FileNotFound => return Ok(()),
-        Err(error) => return Err(error),
-    };
-    let declared = file.checksums;
-    let whole = ByteRange { start: 0, end: file.size };
-    let hashers = (declared.sha256.map(|_| Sha256::new()), blake3::Hasher::new());
-    let hashed = reading::chunks(context.clone(), file, whole)
-        .try_fold(hashers, |(mut sha256, mut blake3), chunk| {
-            context.tasks.blocking(move || {
-                if let Some(sha256) = &mut sha256 {
-                    sha256.update(&chunk.data);
-                }
-                blake3.update(&chunk.data);
-                Ok((sha256, blake3))
-            })
-        })
-        .await;
-    let failure = match hashed {
-        Ok((sha256, blake3)) => {
-            let sha256: Option<[u8; 32]> = sha256.map(|hasher| hasher.finalize().into());
-            let blake3 = Some(*blake3.finalize().as_bytes());
-            let pairs = [("sha256", declared.sha256, sha256), ("blake3", declared.blake3, blake3)];
-            let wrong = pairs.into_iter().find_map(|(algorithm, declared, actual)| {
-                let (declared, actual) = (declared?, actual?);
-                (declared != actual).then(|| mismatch(algorithm, &declared, &actual))
-            });
-            match wrong {
-                None => return context.files.mark_ready(owner, id, context.clock.now()).await,
-                Some(failure) => failure,
-            }
-        }
-        Err(error) if is_final(&error) => error,
-        Err(error) => return Err(error),
-    };
-    tracing::warn!(file = %id, error = %failure, "a file is not what was declared");
-    context.files.mark_failed(owner, id, failure.into()).await
-}
-
-fn is_final(error: &Error) -> bool {
-    error.reason == Reason::StoredDataCorrupt
 }

@@ -2,6 +2,7 @@
 
 pub mod events;
 pub mod sweeper;
+mod verifier;
 
 use std::{future::Future, time::Duration};
 

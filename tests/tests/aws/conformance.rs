@@ -22,6 +22,7 @@ macro_rules! blob_store_promises {
         promises! { $module, blob_store, engine = $make => (&engine.blobs, &*engine.database):
             persisted_bytes_read_back
             frames_of_any_size_make_a_part
+            found_parts_are_what_was_asked_for
             missing_bytes_are_corrupt
             sealing_is_idempotent
             an_abandoned_part_can_be_written_anew

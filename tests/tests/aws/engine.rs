@@ -13,7 +13,9 @@ use sluice_server::{
         aws::S3BlobStore,
         embedded::{Database, DatabaseOptions},
     },
-    ports::{BlobStore, Freeze, NewUpload, PartWriter, PersistedPart, Recorded, UploadStore},
+    ports::{
+        BlobRecords, BlobStore, Freeze, NewUpload, PartWriter, PersistedPart, Recorded, UploadStore,
+    },
     tasks::Tasks,
 };
 use tempfile::TempDir;
@@ -54,7 +56,7 @@ impl Engine {
         let options = DatabaseOptions::new(folder.path().join("sluice.db"));
         let database = Database::open(options, Tasks::new()).expect("the database opens");
         let database = Arc::new(database);
-        let blobs = blobs(&account, &database);
+        let blobs = blobs(&account, Arc::clone(&database) as _);
         Self { account, database, blobs, _folder: folder }
     }
 
@@ -87,7 +89,12 @@ impl Engine {
 
     /// The store as another process has it.
     pub(crate) fn another(&self) -> Arc<dyn BlobStore> {
-        blobs(&self.account, &self.database)
+        blobs(&self.account, Arc::clone(&self.database) as _)
+    }
+
+    /// The store as a process has it whose records are these.
+    pub(crate) fn blobs_with(&self, records: Arc<dyn BlobRecords>) -> Arc<dyn BlobStore> {
+        blobs(&self.account, records)
     }
 }
 
@@ -165,12 +172,10 @@ pub(crate) fn freeze_of(parts: &[u8]) -> Freeze {
     };
     let parts: Vec<_> = parts.iter().enumerate().map(part).collect();
     let digest = FileDigest::of(&parts);
-    Freeze { epoch: None, digest, sha256: None, name: None, on_conflict: None }
+    Freeze { epoch: None, digest, sha256: None, blake3: None, name: None, on_conflict: None }
 }
 
-fn blobs(account: &Account, database: &Arc<Database>) -> Arc<dyn BlobStore> {
+fn blobs(account: &Account, records: Arc<dyn BlobRecords>) -> Arc<dyn BlobStore> {
     let (client, bucket) = (account.clients.s3.clone(), account.bucket.clone());
-    let store =
-        S3BlobStore::new(&account.config, client, bucket, Arc::clone(database) as _, Tasks::new());
-    Arc::new(store)
+    Arc::new(S3BlobStore::new(&account.config, client, bucket, records, Tasks::new()))
 }

@@ -105,7 +105,14 @@ async fn what_happened_is_known_though_its_answer_was_lost() {
             return records.cancel(account, upload.id, NOW).await.map(drop);
         }
         let digest = FileDigest::of(&[part(1), part(2), part(3)]);
-        let freeze = Freeze { epoch: None, digest, sha256: None, name: None, on_conflict: None };
+        let freeze = Freeze {
+            epoch: None,
+            digest,
+            sha256: None,
+            blake3: None,
+            name: None,
+            on_conflict: None,
+        };
         records.freeze(account, upload.id, freeze, NOW).await?;
         records.publish(account, upload.id, NOW).await?;
         let read = records.upload(account, upload.id).await?;

@@ -6,8 +6,8 @@ use std::{collections::HashSet, time::Duration};
 use futures::future::{join_all, try_join_all};
 use sluice_domain::{
     AccountId, Checksums, ContentType, Crc32c, Epoch, FileDigest, FileId, FileName, Metadata,
-    OnConflict, Part, PartHasher, PartNumber, PartPlan, Quota, Reason, Result, Timestamp, Upload,
-    UploadId, UploadState,
+    OnConflict, Part, PartDetail, PartHasher, PartNumber, PartPlan, Quota, Reason, Result,
+    Timestamp, Upload, UploadId, UploadState,
 };
 use sluice_server::{
     adapters::aws::dynamodb::Records,
@@ -62,7 +62,10 @@ pub(crate) fn part(number: u32) -> Part {
     let bytes = vec![7; 4096];
     let mut hasher = PartHasher::new(number, plan.start(number));
     assert!(hasher.fold(&bytes, Crc32c::of(&bytes)));
-    Part { blocks: vec![Crc32c(7); 8], ..hasher.finish() }
+    let part = hasher.finish();
+    let blocks = vec![Crc32c(7); 8];
+    let detail = part.detail.map(|detail| PartDetail { blocks, ..detail });
+    Part { detail, ..part }
 }
 
 pub(crate) async fn record(records: &Records, upload: &Upload, number: u32) -> Result<()> {
@@ -131,7 +134,14 @@ async fn many_uploads_of_one_owner_become_files() {
         create(process, &upload).await;
         try_join_all([1, 2].map(|number| record(process, &upload, number))).await?;
         let digest = FileDigest::of(&[part(1), part(2)]);
-        let freeze = Freeze { epoch: None, digest, sha256: None, name: None, on_conflict: None };
+        let freeze = Freeze {
+            epoch: None,
+            digest,
+            sha256: None,
+            blake3: None,
+            name: None,
+            on_conflict: None,
+        };
         process.freeze(owner, upload.id, freeze, NOW).await?;
         let file = process.publish(owner, upload.id, NOW).await?;
         Ok::<_, sluice_domain::Error>((upload.id, file.id))

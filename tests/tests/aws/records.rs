@@ -57,6 +57,8 @@ promises! { upload_store, records => (&records):
     persisted_are_the_recorded_parts
     a_part_is_recorded_once
     a_recorded_part_reads_back
+    an_unread_part_is_a_part
+    what_reading_finds_is_recorded_once
     parts_are_listed_by_number
     a_part_of_another_epoch_is_refused
     only_an_active_upload_takes_parts
@@ -75,6 +77,7 @@ promises! { upload_store, records => (&records):
     an_upload_can_become_a_file_at_once
     publishing_needs_a_freeze
     a_declared_sha256_is_checked_first
+    a_file_of_unread_parts_is_read_first
     the_last_completion_keeps_the_name
     a_reopened_upload_takes_lost_parts_again
     only_a_completion_is_reopened

@@ -34,6 +34,8 @@ promises! { upload_store, engine => (&*engine.database):
     persisted_are_the_recorded_parts
     a_part_is_recorded_once
     a_recorded_part_reads_back
+    an_unread_part_is_a_part
+    what_reading_finds_is_recorded_once
     parts_are_listed_by_number
     a_part_of_another_epoch_is_refused
     only_an_active_upload_takes_parts
@@ -54,6 +56,7 @@ promises! { upload_store, engine => (&*engine.database):
     an_upload_can_become_a_file_at_once
     publishing_needs_a_freeze
     a_declared_sha256_is_checked_first
+    a_file_of_unread_parts_is_read_first
     the_last_completion_keeps_the_name
     a_cancelled_upload_stays_cancelled
     a_frozen_upload_cannot_be_cancelled
@@ -173,6 +176,7 @@ promises! { small_files, engine => (&engine.blobs, &*engine.database):
 promises! { blob_store, engine => (&engine.blobs, &*engine.database):
     persisted_bytes_read_back
     frames_of_any_size_make_a_part
+    found_parts_are_what_was_asked_for
     missing_bytes_are_corrupt
     sealing_is_idempotent
     an_abandoned_part_can_be_written_anew

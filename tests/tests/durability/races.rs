@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::{StreamExt, future::join_all, stream};
 use sluice_domain::{
-    ByteRange, Crc32c, Epoch, OnConflict, Part, PartNumber, PartPlan, Reason, Result, UploadId,
-    UploadState,
+    ByteRange, Crc32c, Epoch, OnConflict, Part, PartDetail, PartNumber, PartPlan, Reason, Result,
+    UploadId, UploadState,
 };
 use sluice_server::{
     ports::{BlobReader, BlobStore, Event, PartWriter, Sealed},
@@ -232,9 +232,11 @@ async fn callers_who_go_away_leave_a_working_server() {
             number: PartNumber::new(number).expect("from 1 on"),
             size: PART,
             crc32c: Crc32c::EMPTY,
-            blocks: vec![Crc32c::EMPTY],
-            chaining_value: [0; 32],
-            root: None,
+            detail: Some(PartDetail {
+                blocks: vec![Crc32c::EMPTY],
+                chaining_value: [0; 32],
+                root: None,
+            }),
         };
         let (now, ttl) = (server.context.clock.now(), Duration::from_secs(60));
         store.commit_part(CALLER.owner, id, Epoch::FIRST, part.into(), now, ttl)

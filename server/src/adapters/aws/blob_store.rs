@@ -1,6 +1,6 @@
 //! Bytes in S3.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, path::PathBuf, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -10,18 +10,22 @@ use tokio::{sync::OnceCell, time::Instant};
 use uuid::Uuid;
 
 use super::{
-    bucket::{Bucket, Found},
+    bucket::{Bucket, Found, ListedPart},
     calls::Fault,
     layout::Layout,
     part_content::PartContent,
     part_writer::S3PartWriter,
+    presigned::Presigner,
     room::Room,
     storage_tag::StoredAs,
 };
 use crate::{
     adapters::claims::Claims,
     config::AwsConfig,
-    ports::{BlobReader, BlobRecords, BlobStore, PartWriter, Sealed, StorageTag},
+    ports::{
+        AnswerHeaders, BlobReader, BlobRecords, BlobStore, ForeignPart, PartWriter, Sealed,
+        SignedRequest, StorageTag, StoredPart,
+    },
     tasks::Tasks,
 };
 
@@ -56,6 +60,7 @@ pub(super) struct Shared {
     pub(super) layout: Layout,
     pub(super) room: Arc<Room>,
     pub(super) tasks: Tasks,
+    presigner: Presigner,
     /// Ids of multipart uploads. One is created once, however many parts of an
     /// upload are sent at the same time.
     places: Cache<UploadId, Arc<OnceCell<String>>>,
@@ -73,6 +78,7 @@ impl S3BlobStore {
         let folder: PathBuf = config.spill_dir.clone().unwrap_or_else(std::env::temp_dir);
         Self {
             shared: Arc::new(Shared {
+                presigner: Presigner::new(config, &client, bucket.clone()),
                 bucket: Bucket::new(client, bucket, config.clone(), tasks.clone()),
                 records,
                 layout: Layout::new(config.key_prefix.clone()),
@@ -185,6 +191,16 @@ impl Shared {
         self.places.invalidate(&upload);
     }
 
+    /// The key of a sealed upload's object, unless it is empty.
+    async fn object(&self, upload: UploadId) -> Result<Option<String>> {
+        let first = self.records.stored_parts(upload, None, 1).await?;
+        let Some(part) = first.first() else { return Ok(None) };
+        Ok(Some(match StoredAs::parse(part.tag.as_ref(), part.number)? {
+            StoredAs::Object { attempt, .. } => self.layout.whole(upload, attempt),
+            StoredAs::Part { .. } => self.layout.parts(upload),
+        }))
+    }
+
     /// Whether an object is what it must be.
     pub(super) fn is(&self, found: &Found, size: u64, crc32c: Crc32c) -> bool {
         let checked = !self.bucket.knows_checksums() || found.crc32c == Some(crc32c);
@@ -229,6 +245,71 @@ impl BlobStore for S3BlobStore {
         self.claims.fence(upload, epoch).await;
     }
 
+    async fn sign_parts(
+        &self,
+        upload: UploadId,
+        parts: Vec<ForeignPart>,
+        lifetime: Duration,
+    ) -> Result<Option<Vec<SignedRequest>>> {
+        let shared = &self.shared;
+        if !shared.presigner.signs_parts() {
+            return Ok(None);
+        }
+        // Others cannot find out that the place has changed, so what is remembered
+        // does not suffice.
+        let place = match shared.records.place(upload).await? {
+            Some(place) => place.0,
+            None => {
+                shared.forget(upload);
+                shared.place(upload).await?
+            }
+        };
+        let key = shared.layout.parts(upload);
+        let mut signed = Vec::with_capacity(parts.len());
+        for part in parts {
+            signed.push(shared.presigner.part(&key, &place, part, lifetime).await?);
+        }
+        Ok(Some(signed))
+    }
+
+    async fn find_parts(
+        &self,
+        upload: UploadId,
+        numbers: BTreeSet<PartNumber>,
+    ) -> Result<Vec<StoredPart>> {
+        let shared = &self.shared;
+        if !shared.presigner.signs_parts() {
+            return Ok(Vec::new());
+        }
+        let Some(place) = shared.records.place(upload).await? else { return Ok(Vec::new()) };
+        let listed =
+            match shared.bucket.parts(&shared.layout.parts(upload), &place.0, numbers).await {
+                Ok(listed) => listed,
+                Err(fault) if fault.is("NoSuchUpload") => return Ok(Vec::new()),
+                Err(fault) => return Err(fault.unexpected("ListParts")),
+            };
+        let found = listed.into_iter().filter_map(|(number, ListedPart { etag, size, crc32c })| {
+            let tag = Some(StoredAs::Part { etag }.tag());
+            Some(StoredPart { number, size, crc32c: crc32c?, tag })
+        });
+        Ok(found.collect())
+    }
+
+    async fn sign_read(
+        &self,
+        upload: UploadId,
+        lifetime: Duration,
+        headers: AnswerHeaders,
+    ) -> Result<Option<String>> {
+        let shared = &self.shared;
+        if !shared.presigner.signs_reads() {
+            return Ok(None);
+        }
+        // An empty file is no object.
+        let Some(key) = shared.object(upload).await? else { return Ok(None) };
+        Ok(Some(shared.presigner.read(&key, lifetime, headers).await?))
+    }
+
     async fn is_sealed(&self, upload: UploadId, size: u64) -> Result<bool> {
         let parts = self.shared.records.stored_parts(upload, None, 2).await?;
         let is_whole = match &parts[..] {
@@ -248,12 +329,7 @@ impl BlobStore for S3BlobStore {
     }
 
     async fn open(&self, upload: UploadId) -> Result<Arc<dyn BlobReader>> {
-        let first = self.shared.records.stored_parts(upload, None, 1).await?;
-        let Some(part) = first.first() else { return Err(corrupt(0)) };
-        let key = match StoredAs::parse(part.tag.as_ref(), part.number)? {
-            StoredAs::Object { attempt, .. } => self.shared.layout.whole(upload, attempt),
-            StoredAs::Part { .. } => self.shared.layout.parts(upload),
-        };
+        let Some(key) = self.shared.object(upload).await? else { return Err(corrupt(0)) };
         Ok(Arc::new(S3BlobReader { shared: Arc::clone(&self.shared), key }))
     }
 

@@ -1,6 +1,9 @@
 //! The calls of S3 that the blob store is made of.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use aws_sdk_s3::{
     Client,
@@ -27,6 +30,9 @@ use crate::{
 
 /// What completing takes longer for each part.
 const TIME_PER_PART: Duration = Duration::from_millis(10);
+
+/// Most parts that storage lists at once.
+const PARTS_PER_PAGE: u32 = 1000;
 
 /// One bucket.
 pub(super) struct Bucket {
@@ -187,23 +193,28 @@ impl Bucket {
         call(&self.breaker, "CompleteMultipartUpload", complete.send()).await.map(drop)
     }
 
-    /// What storage has of a multipart upload.
+    /// Those of these parts that storage has of a multipart upload. What lies
+    /// between them is skipped, as far as the API lets one.
     pub(super) async fn parts(
         &self,
         key: &str,
         multipart: &str,
+        mut wanted: BTreeSet<PartNumber>,
     ) -> Result<BTreeMap<PartNumber, ListedPart>, Fault> {
         let mut listed = BTreeMap::new();
-        let mut marker = None;
-        loop {
+        while let Some((first, last)) = wanted.first().zip(wanted.last()) {
+            let before = first.get() - 1;
+            let most = (last.get() - before).min(PARTS_PER_PAGE);
             let list = self
                 .client
                 .list_parts()
                 .bucket(&self.name)
                 .key(key)
                 .upload_id(multipart)
-                .set_part_number_marker(marker.take());
+                .set_part_number_marker((before > 0).then(|| before.to_string()))
+                .max_parts(i32::try_from(most).unwrap_or(i32::MAX));
             let page = call(&self.breaker, "ListParts", list.send()).await?;
+            let mut end = None;
             for part in page.parts() {
                 let number = part.part_number().and_then(|number| u32::try_from(number).ok());
                 let (Some(number), Some(etag), Some(size)) =
@@ -213,13 +224,20 @@ impl Bucket {
                 };
                 let crc32c = part.checksum_crc32_c().and_then(decoded);
                 let size = unsigned(size);
-                listed.insert(number, ListedPart { etag: etag.to_owned(), size, crc32c });
+                if wanted.contains(&number) {
+                    listed.insert(number, ListedPart { etag: etag.to_owned(), size, crc32c });
+                }
+                end = end.max(Some(number));
             }
-            match page.next_part_number_marker {
-                Some(next) if page.is_truncated == Some(true) => marker = Some(next),
-                _ => return Ok(listed),
+            match end {
+                Some(end) if page.is_truncated == Some(true) => {
+                    wanted = wanted.split_off(&end);
+                    wanted.remove(&end);
+                }
+                _ => break,
             }
         }
+        Ok(listed)
     }
 
     /// An object, if there is one.
@@ -364,7 +382,7 @@ fn unusable(what: &'static str) -> Fault {
     Fault::Refused { code: String::new(), story: format!("the answer lacks what {what} has") }
 }
 
-fn encoded(crc32c: Crc32c) -> String {
+pub(super) fn encoded(crc32c: Crc32c) -> String {
     BASE64_STANDARD.encode(crc32c.0.to_be_bytes())
 }
 
@@ -374,11 +392,11 @@ fn decoded(text: &str) -> Option<Crc32c> {
     Some(Crc32c(u32::from_be_bytes(bytes.try_into().ok()?)))
 }
 
-fn number(part: PartNumber) -> i32 {
+pub(super) fn number(part: PartNumber) -> i32 {
     i32::try_from(part.get()).unwrap_or(i32::MAX)
 }
 
-fn signed(bytes: u64) -> i64 {
+pub(super) fn signed(bytes: u64) -> i64 {
     i64::try_from(bytes).unwrap_or(i64::MAX)
 }
 

@@ -48,7 +48,8 @@ impl Clients {
             // reads block by block: the SDK would read every byte once more.
             .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
             .response_checksum_validation(ResponseChecksumValidation::WhenRequired);
-        s3.set_endpoint_url(config.s3_endpoint.clone().or(sdk.endpoint_url().map(str::to_owned)));
+        let endpoint = config.s3_endpoint.as_deref().or(sdk.endpoint_url());
+        s3.set_endpoint_url(endpoint.map(as_folder));
         let mut dynamodb = aws_sdk_dynamodb::config::Builder::from(sdk);
         dynamodb.set_endpoint_url(
             config.dynamodb_endpoint.clone().or(sdk.endpoint_url().map(str::to_owned)),
@@ -58,6 +59,11 @@ impl Clients {
             dynamodb: aws_sdk_dynamodb::Client::from_conf(dynamodb.build()),
         }
     }
+}
+
+/// The SDK appends the name of the bucket as it is: a path must end before it.
+pub(super) fn as_folder(endpoint: &str) -> String {
+    format!("{}/", endpoint.trim_end_matches('/'))
 }
 
 /// Nothing that decides how long a call takes is left to defaults, which change

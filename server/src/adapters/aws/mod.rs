@@ -10,6 +10,7 @@ mod layout;
 mod part_content;
 mod part_writer;
 mod payload;
+mod presigned;
 mod room;
 mod sealing;
 pub mod setup;

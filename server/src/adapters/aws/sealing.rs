@@ -120,7 +120,8 @@ impl Shared {
 
     /// Compares what storage has with what is recorded, part by part.
     async fn compare(&self, wanted: &Wanted, place: &str) -> Result<Sealed> {
-        let listed = self.bucket.parts(&wanted.key, place).await;
+        let numbers = wanted.parts.iter().map(|(part, _)| part.number).collect();
+        let listed = self.bucket.parts(&wanted.key, place, numbers).await;
         let listed = listed.map_err(|fault| fault.unexpected("ListParts"))?;
         let (mut lost, mut changed) = (Vec::new(), Vec::new());
         for (part, etag) in &wanted.parts {

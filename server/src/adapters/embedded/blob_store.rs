@@ -2,10 +2,11 @@
 //! of the database.
 
 use std::{
-    collections::HashSet,
+    collections::{BTreeSet, HashSet},
     io,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use async_trait::async_trait;
@@ -23,7 +24,10 @@ use super::{
 };
 use crate::{
     adapters::claims::Claims,
-    ports::{BlobReader, BlobStore, PartWriter, Sealed},
+    ports::{
+        AnswerHeaders, BlobReader, BlobStore, ForeignPart, PartWriter, Sealed, SignedRequest,
+        StoredPart,
+    },
     tasks::Tasks,
 };
 
@@ -134,6 +138,29 @@ impl BlobStore for DiskBlobStore {
 
     async fn fence(&self, upload: UploadId, epoch: Epoch) {
         self.claims.fence(upload, epoch).await;
+    }
+
+    async fn sign_parts(
+        &self,
+        _: UploadId,
+        _: Vec<ForeignPart>,
+        _: Duration,
+    ) -> Result<Option<Vec<SignedRequest>>> {
+        // Nobody but this process reaches the disk.
+        Ok(None)
+    }
+
+    async fn find_parts(&self, _: UploadId, _: BTreeSet<PartNumber>) -> Result<Vec<StoredPart>> {
+        Ok(Vec::new())
+    }
+
+    async fn sign_read(
+        &self,
+        _: UploadId,
+        _: Duration,
+        _: AnswerHeaders,
+    ) -> Result<Option<String>> {
+        Ok(None)
     }
 
     async fn is_sealed(&self, upload: UploadId, size: u64) -> Result<bool> {

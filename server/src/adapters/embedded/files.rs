@@ -78,9 +78,16 @@ impl FileStore for Database {
         .await
     }
 
-    async fn mark_ready(&self, owner: AccountId, id: FileId, now: Timestamp) -> Result<()> {
+    async fn mark_ready(
+        &self,
+        owner: AccountId,
+        id: FileId,
+        blake3: [u8; 32],
+        now: Timestamp,
+    ) -> Result<()> {
         self.write_of(owner, move |connection| {
-            if let Some(file) = processing(connection, owner, id)? {
+            if let Some(mut file) = processing(connection, owner, id)? {
+                file.checksums.blake3 = Some(blake3);
                 make_ready(connection, file, now)?;
             }
             Ok(())
@@ -156,7 +163,7 @@ pub(super) fn insert(connection: &Connection, file: &File) -> Outcome<()> {
 fn save(connection: &Connection, file: &mut File) -> Outcome<()> {
     file.revision += 1;
     let mut statement = connection.prepare_cached(
-        "UPDATE files SET name = :name, state = :state, metadata = :metadata, \
+        "UPDATE files SET name = :name, state = :state, metadata = :metadata, blake3 = :blake3, \
          revision = :revision, ready_time = :ready_time, error = :error, change = :change \
          WHERE id = :id",
     )?;
@@ -165,6 +172,7 @@ fn save(connection: &Connection, file: &mut File) -> Outcome<()> {
         ":name": file.name.as_str(),
         ":state": file.state.as_str(),
         ":metadata": Sql(&file.metadata),
+        ":blake3": file.checksums.blake3,
         ":revision": file.revision,
         ":ready_time": file.ready_time.map(Sql),
         ":error": file.error.as_ref().map(Sql),

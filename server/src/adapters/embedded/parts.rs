@@ -25,12 +25,30 @@ pub(super) fn insert(
         part.number.get(),
         part.size,
         part.crc32c.0,
-        blocks_column(part),
-        part.chaining_value,
-        part.root,
+        part.detail.as_ref().map(blocks_column),
+        part.detail.as_ref().map(|detail| detail.chaining_value),
+        part.detail.as_ref().and_then(|detail| detail.root),
         tag.map(|tag| &tag.0),
     ])?;
     Ok(inserted == 1)
+}
+
+/// Adds what reading a part has found, unless that is known. Answers whether its
+/// row is of the same bytes.
+pub(super) fn add_detail(connection: &Connection, id: UploadId, part: &Part) -> Outcome<bool> {
+    let Some(recorded) = get(connection, id, part.number)? else { return Ok(false) };
+    if (recorded.size, recorded.crc32c) != (part.size, part.crc32c) {
+        return Ok(false);
+    }
+    if let Some(detail) = part.detail.as_ref().filter(|_| recorded.detail.is_none()) {
+        let mut statement = connection.prepare_cached(
+            "UPDATE parts SET blocks = ?, chaining_value = ?, root = ? \
+             WHERE upload_id = ? AND number = ?",
+        )?;
+        let (blocks, value) = (blocks_column(detail), detail.chaining_value);
+        statement.execute(params![blocks, value, detail.root, Sql(id), part.number.get()])?;
+    }
+    Ok(true)
 }
 
 /// Reads a part.

@@ -9,8 +9,8 @@ use rusqlite::{
 use serde::{Deserialize, Serialize};
 use sluice_domain::{
     AccountId, ApiKeyId, Checksums, Completion, ContentType, Crc32c, Epoch, Failure, File,
-    FileDigest, FileId, FileName, FileState, Metadata, OnConflict, Part, PartNumber, PartPlan,
-    Reason, SessionId, Timestamp, Upload, UploadId, UploadState,
+    FileDigest, FileId, FileName, FileState, Metadata, OnConflict, Part, PartDetail, PartNumber,
+    PartPlan, Reason, SessionId, Timestamp, Upload, UploadId, UploadState,
 };
 use uuid::Uuid;
 
@@ -161,24 +161,30 @@ pub(super) const PART_COLUMNS: &str = "number, size, crc32c, blocks, chaining_va
 
 /// Reads a part from a row of [`PART_COLUMNS`].
 pub(super) fn part(row: &Row<'_>) -> rusqlite::Result<Part> {
-    let blocks = row.get_ref(3)?.as_blob()?;
-    let (blocks, rest) = blocks.as_chunks();
-    if !rest.is_empty() {
-        return Err(conversion(3, Type::Blob));
-    }
     Ok(Part {
         number: PartNumber::new(row.get(0)?).ok_or_else(|| conversion(0, Type::Integer))?,
         size: row.get(1)?,
         crc32c: Crc32c(row.get(2)?),
-        blocks: blocks.iter().map(|block| Crc32c(u32::from_le_bytes(*block))).collect(),
-        chaining_value: row.get(4)?,
-        root: row.get(5)?,
+        detail: detail(row)?,
     })
 }
 
-/// The column `blocks` of a part.
-pub(super) fn blocks_column(part: &Part) -> Vec<u8> {
-    part.blocks.iter().flat_map(|block| block.0.to_le_bytes()).collect()
+fn detail(row: &Row<'_>) -> rusqlite::Result<Option<PartDetail>> {
+    let Some(blocks) = row.get_ref(3)?.as_blob_or_null()? else { return Ok(None) };
+    let (blocks, rest) = blocks.as_chunks();
+    if !rest.is_empty() {
+        return Err(conversion(3, Type::Blob));
+    }
+    Ok(Some(PartDetail {
+        blocks: blocks.iter().map(|block| Crc32c(u32::from_le_bytes(*block))).collect(),
+        chaining_value: row.get(4)?,
+        root: row.get(5)?,
+    }))
+}
+
+/// The column `blocks` of a part that was read.
+pub(super) fn blocks_column(detail: &PartDetail) -> Vec<u8> {
+    detail.blocks.iter().flat_map(|block| block.0.to_le_bytes()).collect()
 }
 
 fn checksums(row: &Row<'_>, first: usize) -> rusqlite::Result<Checksums> {

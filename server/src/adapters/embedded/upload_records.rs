@@ -103,7 +103,8 @@ pub(super) fn save(connection: &Connection, upload: &Upload) -> Outcome<()> {
     let mut statement = connection.prepare_cached(
         "UPDATE uploads SET state = :state, name = :name, size = :size, \
          persisted_bytes = :persisted_bytes, epoch = :epoch, \
-         declared_sha256 = :declared_sha256, replaces = :replaces, \
+         declared_sha256 = :declared_sha256, declared_blake3 = :declared_blake3, \
+         replaces = :replaces, \
          update_time = :update_time, expire_time = :expire_time, file_size = :file_size, \
          file_crc32c = :file_crc32c, file_blake3 = :file_blake3, sequence = :sequence, \
          error = :error, reserved = :reserved, verify = :verify, change = :change \
@@ -118,12 +119,13 @@ pub(super) fn save(connection: &Connection, upload: &Upload) -> Outcome<()> {
         ":persisted_bytes": upload.persisted_bytes,
         ":epoch": upload.epoch.0,
         ":declared_sha256": upload.declared.sha256,
+        ":declared_blake3": upload.declared.blake3,
         ":replaces": upload.on_conflict == OnConflict::Replace,
         ":update_time": Sql(upload.update_time),
         ":expire_time": Sql(upload.expire_time),
         ":file_size": digest.map(|digest| digest.size),
         ":file_crc32c": digest.map(|digest| digest.crc32c.0),
-        ":file_blake3": digest.map(|digest| digest.blake3),
+        ":file_blake3": digest.and_then(|digest| digest.blake3),
         ":sequence": upload.completion.map(|completion| completion.sequence),
         ":error": upload.error.as_ref().map(Sql),
         ":reserved": upload.reserved,

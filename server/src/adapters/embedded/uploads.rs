@@ -141,6 +141,10 @@ impl UploadStore for Database {
         .await
     }
 
+    async fn add_detail(&self, _owner: AccountId, id: UploadId, part: Part) -> Result<bool> {
+        self.write(move |connection| parts::add_detail(connection, id, &part)).await
+    }
+
     async fn reserve(
         &self,
         owner: AccountId,
@@ -394,12 +398,13 @@ fn freeze_upload(
         files::check_name_free(connection, owner, &upload.name)?;
     }
     upload.declared.sha256 = upload.declared.sha256.or(freeze.sha256);
+    upload.declared.blake3 = upload.declared.blake3.or(freeze.blake3);
     upload.state = state;
     upload.plan.size = Some(size);
     usage::shrink(connection, &mut upload, size)?;
     upload.update_time = now;
     let sequence = next_sequence(connection)?;
-    upload.completion = Some(Completion { digest: freeze.digest, sequence, verify: false });
+    upload.completion = Some(Completion::new(freeze.digest, sequence));
     save(connection, &upload)?;
     Ok(upload)
 }
@@ -451,7 +456,7 @@ fn publish(connection: &Connection, upload: Upload, now: Timestamp) -> Outcome<F
         upload.completion.ok_or_else(|| Error::storage_io("the upload was never frozen"))?;
     let mut checksums = upload.declared;
     checksums.crc32c = Some(completion.digest.crc32c);
-    checksums.blake3 = Some(completion.digest.blake3);
+    checksums.blake3 = completion.digest.blake3.or(checksums.blake3);
     let file = File {
         id: upload.file_id,
         owner: upload.owner,

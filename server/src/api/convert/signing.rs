@@ -2,7 +2,7 @@
 
 use std::{collections::HashSet, time::Duration};
 
-use http::{Method, header::CONTENT_LENGTH};
+use http::Method;
 use sluice_domain::{Crc32c, Epoch, Error, FileId, PartNumber, Result, UploadId};
 use sluice_proto::v1::{self, sign_download_url_request::Disposition as ProtoDisposition};
 
@@ -55,7 +55,7 @@ pub(in crate::api) fn signed_part(part: SignedPart) -> v1::SignedPart {
         part_number: part_number(part.number),
         url: part.url,
         method: Method::PUT.to_string(),
-        headers: [(CONTENT_LENGTH.to_string(), part.size.to_string())].into(),
+        headers: part.headers.into_iter().collect(),
         expire_time: Some(timestamp(part.expire_time)),
     }
 }

@@ -125,6 +125,28 @@ pub async fn frames_of_any_size_make_a_part(store: &Arc<dyn BlobStore>, uploads:
     assert!(stored == expected, "the frames are not in their order");
 }
 
+/// What storage says it has received is what it has, and only what was asked for.
+pub async fn found_parts_are_what_was_asked_for(
+    store: &Arc<dyn BlobStore>,
+    uploads: &dyn UploadStore,
+) {
+    let upload = open(uploads).await;
+    let find = |numbers: &[u32]| {
+        store.find_parts(upload.id, numbers.iter().map(|of| number(*of)).collect())
+    };
+    assert_eq!(find(&[1, 2, 3]).await, Ok(Vec::new()));
+    for part in [1, 2, 4] {
+        drop(write(store, uploads, &upload, part, u8::try_from(part).expect("small")).await);
+    }
+    assert_eq!(find(&[]).await, Ok(Vec::new()));
+    for found in find(&[2, 3, 4]).await.expect("an answer") {
+        let of = found.number.get();
+        assert!([2, 4].contains(&of), "part {of}");
+        let bytes = full_of(u8::try_from(of).expect("small"));
+        assert_eq!((found.size, found.crc32c), (PART_SIZE, Crc32c::of(&bytes)));
+    }
+}
+
 /// Bytes that are not there are missed, not made up.
 pub async fn missing_bytes_are_corrupt(store: &Arc<dyn BlobStore>, uploads: &dyn UploadStore) {
     let upload = open(uploads).await;

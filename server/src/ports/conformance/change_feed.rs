@@ -83,7 +83,7 @@ pub async fn every_change_of_a_file_is_told(
     let file = processing(uploads, owner, "file", OnConflict::Fail).await;
     let told = Changed::File { id: file.id, upload: file.upload_id };
     let place = end(feed, owner).await;
-    files.mark_ready(owner, file.id, NOW).await.expect("it is ready");
+    files.mark_ready(owner, file.id, [3; 32], NOW).await.expect("it is ready");
     assert_eq!(since(feed, owner, &place).await, [told]);
 
     let place = end(feed, owner).await;
@@ -116,7 +116,7 @@ pub async fn a_file_that_is_gone_is_told(
     let old = completed(uploads, owner, "file").await;
     let new = processing(uploads, owner, "file", OnConflict::Replace).await;
     let place = end(feed, owner).await;
-    files.mark_ready(owner, new.id, NOW).await.expect("it is ready");
+    files.mark_ready(owner, new.id, [3; 32], NOW).await.expect("it is ready");
     let gone = Changed::FileGone { id: old.id, upload: old.upload_id };
     let came = Changed::File { id: new.id, upload: new.upload_id };
     assert_eq!(since(feed, owner, &place).await, [gone, came]);

@@ -10,6 +10,8 @@ use crate::ports::{
     },
 };
 
+const BLAKE3: [u8; 32] = [3; 32];
+
 fn renamed(to: &str) -> FileChange {
     FileChange { name: Some(name(to)), metadata: None }
 }
@@ -93,16 +95,17 @@ pub async fn a_deleted_file_is_gone(uploads: &dyn UploadStore, files: &dyn FileS
 pub async fn a_checked_file_becomes_ready(uploads: &dyn UploadStore, files: &dyn FileStore) {
     let owner = new_owner();
     let file = processing(uploads, owner, "file", OnConflict::Fail).await;
-    files.mark_ready(owner, file.id, after(5)).await.expect("it is ready");
+    files.mark_ready(owner, file.id, [5; 32], after(5)).await.expect("it is ready");
     let ready = files.file(owner, file.id).await.expect("it is there");
     assert_eq!((ready.state, ready.ready_time), (FileState::Ready, Some(after(5))));
-    files.mark_ready(owner, file.id, after(9)).await.expect("a repeat is no error");
+    assert_eq!(ready.checksums.blake3, Some([5; 32]), "not what reading has found");
+    files.mark_ready(owner, file.id, [9; 32], after(9)).await.expect("a repeat is no error");
     let failure = Error::new(Reason::FileChecksumMismatch, "too late");
     files.mark_failed(owner, file.id, failure.into()).await.expect("it changes nothing");
     assert_eq!(files.file(owner, file.id).await.expect("it is there"), ready);
     let gone = completed(uploads, owner, "gone").await;
     files.delete_file(owner, gone.id, String::new(), NOW).await.expect("it is deleted");
-    files.mark_ready(owner, gone.id, NOW).await.expect("it changes nothing");
+    files.mark_ready(owner, gone.id, BLAKE3, NOW).await.expect("it changes nothing");
     assert_refused(files.file(owner, gone.id).await, Reason::FileNotFound);
 }
 
@@ -117,7 +120,7 @@ pub async fn a_failed_file_says_why(uploads: &dyn UploadStore, files: &dyn FileS
     let failed = files.file(owner, file.id).await.expect("it is there");
     assert_eq!((failed.state, failed.error), (FileState::Failed, Some(kept)));
     assert!(!uploads.blob_in_use(owner, file.upload_id).await.expect("an answer"));
-    files.mark_ready(owner, file.id, NOW).await.expect("it changes nothing");
+    files.mark_ready(owner, file.id, BLAKE3, NOW).await.expect("it changes nothing");
     let still = files.file(owner, file.id).await.expect("it is there");
     assert_eq!(still.state, FileState::Failed);
     completed(uploads, owner, "file").await;
@@ -138,7 +141,7 @@ pub async fn a_replacement_waits_until_it_is_ready(
 
     let good = processing(uploads, owner, "file", OnConflict::Replace).await;
     assert_eq!(files.file(owner, old.id).await.expect("it is there").state, FileState::Ready);
-    files.mark_ready(owner, good.id, NOW).await.expect("it is ready");
+    files.mark_ready(owner, good.id, BLAKE3, NOW).await.expect("it is ready");
     assert_refused(files.file(owner, old.id).await, Reason::FileNotFound);
     assert!(!uploads.blob_in_use(owner, old.upload_id).await.expect("an answer"));
 }

@@ -93,6 +93,11 @@ pub(super) fn part(of: u32, byte: u8) -> Part {
     hasher.finish()
 }
 
+/// The same, as long as nobody has read it.
+pub(super) fn unread(of: u32, byte: u8) -> Part {
+    Part { detail: None, ..part(of, byte) }
+}
+
 pub(super) async fn commit(
     store: &dyn UploadStore,
     upload: &Upload,
@@ -122,6 +127,7 @@ pub(super) fn freeze_of(parts: u32) -> Freeze {
         epoch: None,
         digest: FileDigest::of(&parts),
         sha256: None,
+        blake3: None,
         name: None,
         on_conflict: None,
     }

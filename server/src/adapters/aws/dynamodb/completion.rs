@@ -166,12 +166,13 @@ impl Records {
             name.check_free()?;
         }
         upload.declared.sha256 = upload.declared.sha256.or(freeze.sha256);
+        upload.declared.blake3 = upload.declared.blake3.or(freeze.blake3);
         upload.state = state;
         upload.plan.size = Some(size);
         shrink(change, &mut upload, size);
         upload.update_time = now;
         let sequence = name.come(upload.file_id, now);
-        upload.completion = Some(Completion { digest: freeze.digest, sequence, verify: false });
+        upload.completion = Some(Completion::new(freeze.digest, sequence));
         Ok((upload, name))
     }
 
@@ -193,7 +194,7 @@ impl Records {
         save(change, stored, &upload);
         let mut checksums = upload.declared;
         checksums.crc32c = Some(completion.digest.crc32c);
-        checksums.blake3 = Some(completion.digest.blake3);
+        checksums.blake3 = completion.digest.blake3.or(checksums.blake3);
         let mut file = File {
             id: upload.file_id,
             owner: upload.owner,

@@ -84,7 +84,13 @@ impl FileStore for Records {
         }
     }
 
-    async fn mark_ready(&self, owner: AccountId, id: FileId, now: Timestamp) -> Result<()> {
+    async fn mark_ready(
+        &self,
+        owner: AccountId,
+        id: FileId,
+        blake3: [u8; 32],
+        now: Timestamp,
+    ) -> Result<()> {
         let mut shards = BTreeSet::new();
         let mut pause = Pause::new();
         loop {
@@ -92,7 +98,8 @@ impl FileStore for Records {
             shards.insert(key::shard_of(stored.file.upload_id));
             let mut change = self.begin(owner, &shards).await?;
             let name = self.read_name(owner, &stored.file.name).await?;
-            let file = stored.file.clone();
+            let mut file = stored.file.clone();
+            file.checksums.blake3 = Some(blake3);
             match self.make_ready(&mut change, Some(&stored), file, name, now).await? {
                 Step::Needs(shard) => {
                     shards.insert(shard);

@@ -1,8 +1,8 @@
-//! Items of parts: each is written once, and never changed.
+//! Items of parts: what each says of its bytes is written once, and never changed.
 
 use futures::{StreamExt, TryStreamExt, stream};
 use sluice_domain::{
-    AccountId, ByteRange, Crc32c, Part, PartNumber, RangeSet, Result, Upload, UploadId,
+    AccountId, ByteRange, Crc32c, Part, PartDetail, PartNumber, RangeSet, Result, Upload, UploadId,
 };
 
 use super::{
@@ -28,34 +28,51 @@ const MOST_AT_ONCE: usize = 1000;
 /// The attribute with what the blob store said of a part.
 const STORAGE: &str = "storage";
 
+/// The attribute with the checksums of a part's blocks, once it was read.
+const BLOCKS: &str = "blocks";
+
 /// The attributes of a part.
 pub(super) fn item(owner: AccountId, part: &Part, storage: Option<&StorageTag>) -> Item {
-    let blocks: Vec<_> = part.blocks.iter().flat_map(|block| block.0.to_le_bytes()).collect();
-    Item::default()
+    let item = Item::default()
         .with("owner", owner)
         .with(STORAGE, storage.map(|tag| tag.0.clone()))
         .with("size", part.size)
-        .with("crc32c", part.crc32c)
-        .with("blocks", blocks)
-        .with("chaining_value", part.chaining_value)
-        .with("root", part.root)
+        .with("crc32c", part.crc32c);
+    match &part.detail {
+        Some(detail) => with_detail(item, detail),
+        None => item,
+    }
+}
+
+/// Adds what is known of a part once it was read.
+fn with_detail(item: Item, detail: &PartDetail) -> Item {
+    let blocks: Vec<_> = detail.blocks.iter().flat_map(|block| block.0.to_le_bytes()).collect();
+    item.with(BLOCKS, blocks)
+        .with("chaining_value", detail.chaining_value)
+        .with("root", detail.root)
 }
 
 /// Reads a part.
 pub(super) fn read(item: &Item) -> Result<Part> {
-    let blocks = item.get::<Vec<u8>>("blocks")?;
-    let (blocks, rest) = blocks.as_chunks();
-    if !rest.is_empty() {
-        return Err(unreadable("blocks"));
-    }
     Ok(Part {
         number: number(item)?,
         size: item.get("size")?,
         crc32c: item.get("crc32c")?,
+        detail: detail(item)?,
+    })
+}
+
+fn detail(item: &Item) -> Result<Option<PartDetail>> {
+    let Some(blocks) = item.get::<Option<Vec<u8>>>(BLOCKS)? else { return Ok(None) };
+    let (blocks, rest) = blocks.as_chunks();
+    if !rest.is_empty() {
+        return Err(unreadable(BLOCKS));
+    }
+    Ok(Some(PartDetail {
         blocks: blocks.iter().map(|block| Crc32c(u32::from_le_bytes(*block))).collect(),
         chaining_value: item.get("chaining_value")?,
         root: item.get("root")?,
-    })
+    }))
 }
 
 fn number(item: &Item) -> Result<PartNumber> {
@@ -127,6 +144,36 @@ impl Records {
                 return Ok(());
             }
             pause.wait("a part's tag cannot be changed").await?;
+        }
+    }
+
+    /// Adds what reading a part has found, unless that is known. Answers whether
+    /// its record is of the same bytes.
+    pub(super) async fn detail_part(
+        &self,
+        owner: AccountId,
+        id: UploadId,
+        part: &Part,
+    ) -> Result<bool> {
+        let key = key::part(id, part.number);
+        let mut pause = Pause::new();
+        loop {
+            let Some(item) = self.get(&key).await? else { return Ok(false) };
+            let is_owners = item.get::<AccountId>("owner")? == owner;
+            let recorded = read(&item)?;
+            if !is_owners || (recorded.size, recorded.crc32c) != (part.size, part.crc32c) {
+                return Ok(false);
+            }
+            let Some(detail) = part.detail.as_ref().filter(|_| recorded.detail.is_none()) else {
+                return Ok(true);
+            };
+            let mut transaction = Transaction::new();
+            let before = Some(Tag::of(&item)?);
+            transaction.put(key.clone(), before, with_detail(item, detail));
+            if let Outcome::Committed = self.commit(&transaction).await? {
+                return Ok(true);
+            }
+            pause.wait("what a part has cannot be recorded").await?;
         }
     }
 

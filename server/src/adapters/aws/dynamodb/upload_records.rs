@@ -82,6 +82,7 @@ fn progress(stored: &StoredUpload) -> Item {
         item = item
             .with("final_name", upload.name.clone())
             .with("final_sha256", upload.declared.sha256)
+            .with("final_blake3", upload.declared.blake3)
             .with("final_on_conflict", rule(upload.on_conflict));
     }
     item
@@ -128,13 +129,19 @@ fn read(
     };
     let decided = progress.get::<Option<FileName>>("final_name")?;
     let is_decided = decided.is_some();
-    let (name, on_conflict, sha256) = match decided {
+    let (name, on_conflict, sha256, blake3) = match decided {
         None => (
             description.get("name")?,
             description.get::<String>("on_conflict")?,
             description.get::<Option<Sha256>>("declared_sha256")?,
+            description.get("declared_blake3")?,
         ),
-        Some(name) => (name, progress.get("final_on_conflict")?, progress.get("final_sha256")?),
+        Some(name) => (
+            name,
+            progress.get("final_on_conflict")?,
+            progress.get("final_sha256")?,
+            progress.get("final_blake3")?,
+        ),
     };
     let upload = Upload {
         id,
@@ -148,11 +155,7 @@ fn read(
         persisted_bytes: progress.get("persisted")?,
         reserved: progress.get("reserved")?,
         epoch: progress.get("epoch")?,
-        declared: Checksums {
-            crc32c: description.get("declared_crc32c")?,
-            sha256,
-            blake3: description.get("declared_blake3")?,
-        },
+        declared: Checksums { crc32c: description.get("declared_crc32c")?, sha256, blake3 },
         metadata: description.get("metadata")?,
         on_conflict: parse_rule(&on_conflict)?,
         create_time: progress.get("create_time")?,

@@ -141,6 +141,10 @@ impl UploadStore for Records {
         self.record_part(owner, id, NewPart { epoch, part, now, time_to_live }).await
     }
 
+    async fn add_detail(&self, owner: AccountId, id: UploadId, part: Part) -> Result<bool> {
+        self.detail_part(owner, id, &part).await
+    }
+
     async fn reserve(
         &self,
         owner: AccountId,

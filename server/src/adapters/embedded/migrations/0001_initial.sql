@@ -57,11 +57,13 @@ CREATE TABLE parts (
     number         INTEGER NOT NULL,
     size           INTEGER NOT NULL,
     crc32c         INTEGER NOT NULL,
+    -- These are absent in a part that nobody has read yet.
     -- CRC32C of each aligned block of 1 MiB, four bytes each, little-endian.
-    blocks         BLOB NOT NULL,
-    chaining_value BLOB NOT NULL,
+    blocks         BLOB,
+    chaining_value BLOB,
     root           BLOB,
-    PRIMARY KEY (upload_id, number)
+    PRIMARY KEY (upload_id, number),
+    CHECK ((blocks IS NULL) = (chaining_value IS NULL))
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE files (

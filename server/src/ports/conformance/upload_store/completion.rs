@@ -1,13 +1,13 @@
 //! Freezing and publishing.
 
 use futures::future::join_all;
-use sluice_domain::{ByteRange, FileState, OnConflict, RangeSet, Reason, UploadState};
+use sluice_domain::{ByteRange, FileDigest, FileState, OnConflict, RangeSet, Reason, UploadState};
 
 use crate::ports::{
     Freeze, StorageTag, UploadStore,
     conformance::fixtures::{
         NOW, PART_SIZE, TTL, after, assert_refused, commit, completed, create, created, freeze_of,
-        frozen, name, new_owner, new_upload, number, part, processing, written,
+        frozen, name, new_owner, new_upload, number, part, processing, unread, written,
     },
 };
 
@@ -109,7 +109,8 @@ pub async fn an_upload_becomes_one_file(store: &dyn UploadStore) {
     assert_eq!((first.size, first.part_size), (2 * PART_SIZE, PART_SIZE));
     assert_eq!((first.state, first.create_time), (FileState::Ready, after(5)));
     assert_eq!(first.checksums.crc32c, Some(freeze_of(2).digest.crc32c));
-    assert_eq!(first.checksums.blake3, Some(freeze_of(2).digest.blake3));
+    assert_eq!(first.checksums.blake3, freeze_of(2).digest.blake3);
+    assert!(first.checksums.blake3.is_some(), "its parts were read");
     for answer in answers {
         assert_eq!(answer.expect("it is published"), first);
     }
@@ -157,6 +158,40 @@ pub async fn a_declared_sha256_is_checked_first(store: &dyn UploadStore) {
     let file = processing(store, new_owner(), "file", OnConflict::Fail).await;
     assert_eq!((file.state, file.ready_time), (FileState::Processing, None));
     assert_eq!(file.checksums.sha256, Some([9; 32]));
+}
+
+/// A file with parts that nobody has read is not readable before somebody has; until
+/// then it has the BLAKE3 that it must have, and what was declared first.
+pub async fn a_file_of_unread_parts_is_read_first(store: &dyn UploadStore) {
+    let owner = new_owner();
+    for (at_creation, at_completion, expected) in [
+        (None, None, None),
+        (None, Some([3; 32]), Some([3; 32])),
+        (Some([2; 32]), Some([2; 32]), Some([2; 32])),
+    ] {
+        let mut upload = new_upload(owner, "file", Some(2 * PART_SIZE));
+        upload.declared.blake3 = at_creation;
+        upload.on_conflict = OnConflict::Replace;
+        let upload = create(store, upload).await;
+        commit(store, &upload, part(1, 7)).await.expect("the part is recorded");
+        commit(store, &upload, unread(2, 7)).await.expect("the part is recorded");
+        let digest = FileDigest::of(&[part(1, 7), unread(2, 7)]);
+        let freeze = Freeze { digest, blake3: at_completion, ..freeze_of(2) };
+        let frozen = store.freeze(owner, upload.id, freeze, NOW).await.expect("it is frozen");
+        assert_eq!(frozen.declared.blake3, expected);
+        let read = store.upload(owner, upload.id).await.expect("it is there");
+        assert_eq!(read, frozen);
+        assert_eq!(read.completion.expect("frozen").digest, digest);
+        let file = store.publish(owner, upload.id, NOW).await.expect("it is published");
+        assert_eq!((file.state, file.ready_time), (FileState::Processing, None));
+        assert_eq!(file.checksums.crc32c, Some(digest.crc32c));
+        assert_eq!(file.checksums.blake3, expected);
+        let reread = store.file_of_upload(owner, file.id).await.expect("it is there");
+        assert_eq!(reread, file);
+        assert_eq!(store.add_detail(owner, upload.id, part(2, 7)).await, Ok(true));
+        let parts = store.parts(owner, upload.id, None, 10).await.expect("they are there");
+        assert_eq!(parts, [part(1, 7), part(2, 7)]);
+    }
 }
 
 /// Replacing keeps one file of a name: the one that was completed last, not the

@@ -1,13 +1,13 @@
 //! Recording parts.
 
 use futures::future::join_all;
-use sluice_domain::{ByteRange, Epoch, RangeSet, Reason, UploadState};
+use sluice_domain::{ByteRange, Epoch, Part, RangeSet, Reason, UploadState};
 
 use crate::ports::{
     Recorded, UploadStore,
     conformance::fixtures::{
         NOW, PART_SIZE, TTL, after, assert_refused, commit, create, created, freeze_of, frozen,
-        new_owner, new_upload, number, part, written,
+        new_owner, new_upload, number, part, unread, written,
     },
 };
 
@@ -53,6 +53,45 @@ pub async fn a_recorded_part_reads_back(store: &dyn UploadStore) {
         let read = store.written(upload.owner, upload.id, number(of)).await.expect("it is there");
         assert_eq!(read.part, Some(part(of, 7)));
     }
+}
+
+/// A part that nobody has read is persisted like any other.
+pub async fn an_unread_part_is_a_part(store: &dyn UploadStore) {
+    let upload = created(store, new_owner(), "file", 2).await;
+    let (owner, id) = (upload.owner, upload.id);
+    assert_eq!(commit(store, &upload, unread(1, 7)).await, Ok(Recorded::New));
+    let again = commit(store, &upload, part(1, 7)).await;
+    assert_eq!(again, Ok(Recorded::Before(unread(1, 7))));
+    commit(store, &upload, part(2, 7)).await.expect("the part is recorded");
+    let (_, persisted) = store.persisted(owner, id).await.expect("it is there");
+    assert_eq!(persisted, ranges(&[(0, 2 * PART_SIZE)]));
+    let read = store.written(owner, id, number(1)).await.expect("it is there");
+    assert_eq!(read.part, Some(unread(1, 7)));
+    let listed = store.parts(owner, id, None, 10).await.expect("a page");
+    assert_eq!(listed, [unread(1, 7), part(2, 7)]);
+}
+
+/// What reading a part has found is recorded once, and only of the recorded bytes.
+pub async fn what_reading_finds_is_recorded_once(store: &dyn UploadStore) {
+    let upload = created(store, new_owner(), "file", 3).await;
+    let (owner, id) = (upload.owner, upload.id);
+    for number in [1, 2] {
+        commit(store, &upload, unread(number, 7)).await.expect("the part is recorded");
+    }
+    let add = |part| store.add_detail(owner, id, part);
+    assert_eq!(add(part(1, 8)).await, Ok(false), "of other bytes");
+    assert_eq!(add(Part { size: 1, ..part(1, 7) }).await, Ok(false), "of another size");
+    assert_eq!(add(part(3, 7)).await, Ok(false), "of no part");
+    let listed = store.parts(owner, id, None, 10).await.expect("a page");
+    assert_eq!(listed, [unread(1, 7), unread(2, 7)]);
+    for answer in join_all((0..8).map(|_| add(part(1, 7)))).await {
+        assert_eq!(answer, Ok(true));
+    }
+    let other = Part { detail: part(1, 8).detail, ..part(1, 7) };
+    assert_eq!(add(other).await, Ok(true));
+    let listed = store.parts(owner, id, None, 10).await.expect("a page");
+    assert_eq!(listed, [part(1, 7), unread(2, 7)]);
+    store.cancel(owner, id, NOW).await.expect("it is cancelled");
 }
 
 /// Parts come by number, page by page.
