@@ -1,6 +1,8 @@
 //! Signed URLs: links to download files, and parts by HTTP PUT.
 
 mod conditions;
+mod direct_downloads;
+mod direct_parts;
 mod downloads;
 mod lifetime;
 mod mutations;
