@@ -1,6 +1,6 @@
 //! Sluice without a disk.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{collections::BTreeSet, path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::Result;
 use async_trait::async_trait;
@@ -11,7 +11,10 @@ use sluice_server::{
     adapters::embedded::DataFolder,
     app,
     config::{Config, Overrides},
-    ports::{BlobReader, BlobStore, PartWriter, Persisted, Sealed},
+    ports::{
+        AnswerHeaders, BlobReader, BlobStore, ForeignPart, PartWriter, Persisted, Sealed,
+        SignedRequest, StoredPart,
+    },
     service::identity::access,
 };
 use tokio::net::TcpListener;
@@ -51,6 +54,32 @@ impl BlobStore for DiscardingBlobs {
     }
 
     async fn fence(&self, _upload: UploadId, _epoch: Epoch) {}
+
+    async fn sign_parts(
+        &self,
+        _upload: UploadId,
+        _parts: Vec<ForeignPart>,
+        _lifetime: Duration,
+    ) -> sluice_domain::Result<Option<Vec<SignedRequest>>> {
+        Ok(None)
+    }
+
+    async fn find_parts(
+        &self,
+        _upload: UploadId,
+        _parts: BTreeSet<PartNumber>,
+    ) -> sluice_domain::Result<Vec<StoredPart>> {
+        Ok(Vec::new())
+    }
+
+    async fn sign_read(
+        &self,
+        _upload: UploadId,
+        _lifetime: Duration,
+        _headers: AnswerHeaders,
+    ) -> sluice_domain::Result<Option<String>> {
+        Ok(None)
+    }
 
     async fn is_sealed(&self, _upload: UploadId, _size: u64) -> sluice_domain::Result<bool> {
         Ok(false)

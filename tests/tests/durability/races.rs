@@ -1,6 +1,6 @@
 //! Writers, readers and the worker in each other's way, at the worst moment.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -10,7 +10,10 @@ use sluice_domain::{
     UploadId, UploadState,
 };
 use sluice_server::{
-    ports::{BlobReader, BlobStore, Event, PartWriter, Sealed},
+    ports::{
+        AnswerHeaders, BlobReader, BlobStore, Event, ForeignPart, PartWriter, Sealed,
+        SignedRequest, StoredPart,
+    },
     service::{
         ingest::{self, Replies, Target, WriteMessage, Wrote},
         uploads,
@@ -279,6 +282,32 @@ impl BlobStore for LateClaims {
 
     async fn fence(&self, upload: UploadId, epoch: Epoch) {
         self.inner.fence(upload, epoch).await;
+    }
+
+    async fn sign_parts(
+        &self,
+        upload: UploadId,
+        parts: Vec<ForeignPart>,
+        lifetime: Duration,
+    ) -> Result<Option<Vec<SignedRequest>>> {
+        self.inner.sign_parts(upload, parts, lifetime).await
+    }
+
+    async fn find_parts(
+        &self,
+        upload: UploadId,
+        parts: BTreeSet<PartNumber>,
+    ) -> Result<Vec<StoredPart>> {
+        self.inner.find_parts(upload, parts).await
+    }
+
+    async fn sign_read(
+        &self,
+        upload: UploadId,
+        lifetime: Duration,
+        headers: AnswerHeaders,
+    ) -> Result<Option<String>> {
+        self.inner.sign_read(upload, lifetime, headers).await
     }
 
     async fn is_sealed(&self, upload: UploadId, size: u64) -> Result<bool> {
