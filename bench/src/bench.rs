@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use tempfile::TempDir;
 
-use crate::{choices::Choices, peers::Peers};
+use crate::{choices::Choices, peers::Peers, storage};
 
 /// The place of the measurements; everything in it is removed at the end.
 pub(crate) struct Bench {
@@ -17,6 +17,8 @@ pub(crate) struct Bench {
     sluice: PathBuf,
     /// None: they are left out.
     peers: Option<Peers>,
+    /// The s3s-fs binary, if it is needed.
+    storage: Option<PathBuf>,
 }
 
 impl Bench {
@@ -35,12 +37,18 @@ impl Bench {
             sluice.display()
         );
         let peers = choices.with_peers().then(Peers::install).transpose()?;
-        Ok(Self { folder, sluice, peers })
+        let storage = choices.with_storage().then(storage::install).transpose()?;
+        Ok(Self { folder, sluice, peers, storage })
     }
 
     /// Other upload servers, if they are measured.
     pub(crate) fn peers(&self) -> Option<&Peers> {
         self.peers.as_ref()
+    }
+
+    /// The s3s-fs binary, if it is measured.
+    pub(crate) fn storage(&self) -> Option<&Path> {
+        self.storage.as_deref()
     }
 
     /// The sluice binary.

@@ -22,6 +22,8 @@ pub(crate) enum Group {
     Small,
     /// Broken connections and killed clients.
     Cuts,
+    /// One large file to a store with S3's API.
+    S3,
 }
 
 /// A column.
@@ -40,6 +42,8 @@ pub(crate) enum Metric {
     ServerCpu,
     /// CPU seconds of the client for each GiB.
     ClientCpu,
+    /// CPU seconds of the store with S3's API for each GiB.
+    StorageCpu,
     /// The most memory that the server has had, in MiB.
     ServerMemory,
     /// MiB that were sent again after all connections were cut.
@@ -87,6 +91,7 @@ impl Group {
             Self::Clients => "Work that grows: more clients",
             Self::Small => "Many files, each an upload of its own",
             Self::Cuts => "Sent twice, when half was sent",
+            Self::S3 => "One large file to S3",
         }
     }
 }
@@ -101,6 +106,7 @@ impl Metric {
             Self::Completion => "completion, ms",
             Self::ServerCpu => "server CPU, s/GiB",
             Self::ClientCpu => "client CPU, s/GiB",
+            Self::StorageCpu => "storage CPU, s/GiB",
             Self::ServerMemory => "server's peak, MiB",
             Self::AfterCut => "connections cut, MiB",
             Self::AfterKill => "client killed, MiB",

@@ -22,7 +22,7 @@ pub(crate) struct Choices {
     /// Files of 4 KiB in each round; of larger files there are fewer
     #[arg(long, default_value_t = 2000, value_parser = value_parser!(u32).range(1..))]
     pub(crate) small_files: u32,
-    /// Leave out other upload servers
+    /// Leave out other upload servers, and S3
     #[arg(long)]
     pub(crate) no_peers: bool,
     /// Seed of the order of rows [default: a random one]
@@ -61,6 +61,8 @@ pub(crate) enum Section {
     Small,
     /// What is sent twice after connections are cut and clients killed
     Cuts,
+    /// One large file to a store with S3's API, by its SDK and through the engine "aws"
+    S3,
     /// A file of ten times the large one's size
     Large,
 }
@@ -84,10 +86,15 @@ impl Choices {
         self.size * MIB
     }
 
+    /// Whether a store with S3's API is needed.
+    pub(crate) fn with_storage(&self) -> bool {
+        !self.no_peers && self.sections().contains(&Section::S3)
+    }
+
     /// Whether other upload servers are measured.
     pub(crate) fn with_peers(&self) -> bool {
         let alone = |section: &Section| {
-            matches!(section, Section::Core | Section::Transport | Section::Large)
+            matches!(section, Section::Core | Section::Transport | Section::Large | Section::S3)
         };
         !self.no_peers && !self.sections().iter().all(alone)
     }

@@ -15,6 +15,7 @@ mod limits;
 mod peers;
 mod process;
 mod sluice;
+mod storage;
 mod usage;
 
 mod report;

@@ -70,17 +70,21 @@ impl Transfer {
     /// The columns.
     pub(crate) fn values(&self) -> Values {
         let (before, after) = &self.server;
-        let for_each_gib = |cpu: Duration| cpu.as_secs_f64() / (self.bytes as f64 / GIB);
         vec![
             (Metric::Throughput, throughput(self.bytes, self.elapsed)),
-            (Metric::ServerCpu, for_each_gib(after.cpu_since(before))),
-            (Metric::ClientCpu, for_each_gib(self.client)),
+            (Metric::ServerCpu, for_each_gib(after.cpu_since(before), self.bytes)),
+            (Metric::ClientCpu, for_each_gib(self.client, self.bytes)),
             (Metric::ServerMemory, after.peak_memory()),
         ]
     }
 }
 
 const GIB: f64 = 1024.0 * MIB as f64;
+
+/// CPU seconds for each GiB.
+pub(crate) fn for_each_gib(cpu: Duration, bytes: u64) -> f64 {
+    cpu.as_secs_f64() / (bytes as f64 / GIB)
+}
 
 /// MiB each second.
 pub(crate) fn throughput(bytes: u64, elapsed: Duration) -> f64 {

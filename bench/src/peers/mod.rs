@@ -13,7 +13,7 @@ use std::{
 use anyhow::{Context, Result, ensure};
 
 pub(crate) use client::{TusClient, Work};
-pub(crate) use server::TusServer;
+pub(crate) use server::{TusServer, free_address};
 
 /// Installs what is missing.
 const SETUP: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/peers/setup");

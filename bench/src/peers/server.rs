@@ -60,7 +60,7 @@ impl TusServer {
 
 /// An address that was free a moment ago: not every server tells which port it
 /// has got.
-fn free_address() -> Result<SocketAddr> {
+pub(crate) fn free_address() -> Result<SocketAddr> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?)
 }
 

@@ -8,7 +8,7 @@ use crate::{
     choices::MIB,
     peers::Peer,
     results::Results,
-    rows::{file, sizes, small, transport},
+    rows::{file, s3, sizes, small, transport},
 };
 
 /// A column of a row.
@@ -36,6 +36,7 @@ fn ratios() -> Vec<Ratio> {
     let stored = |row: &str| (Group::File, row.to_owned(), Throughput);
     let sent = |row: String| (Group::Transport, row, Throughput);
     let files = |row: String| (Group::Small, row, Files);
+    let to_s3 = |row: &str| (Group::S3, row.to_owned(), Throughput);
     let sized = |bytes: u64, metric| (Group::Sizes, sizes::sluice(bytes), metric);
     let ratio = |name, value, against, (floor, goal)| Ratio { name, value, against, floor, goal };
     vec![
@@ -116,6 +117,12 @@ fn ratios() -> Vec<Ratio> {
             sized(10 * GIB, Throughput),
             vec![sized(GIB, Throughput)],
             (0.95, 1.0),
+        ),
+        ratio(
+            "through the server to S3 / the Rust SDK directly to it",
+            to_s3(s3::SLUICE),
+            [s3::DIRECT, s3::DEFAULTS].map(to_s3).into(),
+            (0.85, 0.95),
         ),
     ]
 }

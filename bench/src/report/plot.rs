@@ -31,7 +31,7 @@ struct Bar<'a> {
 }
 
 /// What is drawn, in this order.
-const PANELS: [(Group, Metric); 7] = [
+const PANELS: [(Group, Metric); 8] = [
     (Group::File, Metric::Throughput),
     (Group::File, Metric::ServerCpu),
     (Group::Transport, Metric::Throughput),
@@ -39,6 +39,7 @@ const PANELS: [(Group, Metric); 7] = [
     (Group::Clients, Metric::Throughput),
     (Group::Clients, Metric::Files),
     (Group::Sizes, Metric::Throughput),
+    (Group::S3, Metric::Throughput),
 ];
 
 /// Draws what was measured; whiskers go from the lowest to the highest value.

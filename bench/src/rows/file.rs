@@ -109,11 +109,25 @@ pub(super) async fn upload_to(
     size: u64,
     streams: usize,
 ) -> Result<Transfer> {
+    upload_in_parts(bench, server, size, streams, None).await
+}
+
+/// The same, in parts of this size; unless it is given, the client chooses.
+pub(super) async fn upload_in_parts(
+    bench: &Bench,
+    server: &Sluice,
+    size: u64,
+    streams: usize,
+    part_size: Option<u64>,
+) -> Result<Transfer> {
     let source = bench.source(size)?;
     let client = server.client(streams)?;
     let (before, own) = (server.usage()?, Usage::own()?);
     let started = Instant::now();
-    let options = UploadOptions::new().name("large").streams(streams);
+    let mut options = UploadOptions::new().name("large").streams(streams);
+    if let Some(part_size) = part_size {
+        options = options.part_size(part_size);
+    }
     client.upload(Source::path(source), options).await?;
     let elapsed = started.elapsed();
     let client = Usage::own()?.cpu_since(&own);

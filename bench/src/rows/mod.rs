@@ -9,6 +9,7 @@ mod clients;
 pub(crate) mod small;
 
 mod cuts;
+pub(crate) mod s3;
 
 use crate::{
     case::Case,
@@ -30,6 +31,8 @@ pub(crate) fn chosen(choices: &Choices, peers: Option<&Peers>) -> Vec<Case> {
             Section::Clients => clients::all(choices, &peers),
             Section::Small => small::all(choices, &peers),
             Section::Cuts => cuts::all(size, &peers),
+            Section::S3 if choices.no_peers => Vec::new(),
+            Section::S3 => s3::all(size),
             Section::Large => sizes::large(size),
         };
         for case in cases {

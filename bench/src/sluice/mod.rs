@@ -9,12 +9,13 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use sluice_sdk::Client;
+use sluice_tests::AwsAccount;
 use tempfile::TempDir;
 use tokio::process::Command;
 
-use crate::{bench::Bench, process::Process, usage::Usage};
+use crate::{bench::Bench, process::Process, storage::Storage, usage::Usage};
 
 /// A file system in memory, where Linux has one.
 const MEMORY: &str = "/dev/shm";
@@ -39,6 +40,35 @@ impl Sluice {
         let mut command = Command::new(bench.sluice());
         command.args(["serve", "--listen", "127.0.0.1:0", "--log-level", "warn", "--data-dir"]);
         command.arg(data.path());
+        Self::run(&mut command, data).await
+    }
+
+    /// Starts `sluice serve` on a store with S3's API, which has the account's
+    /// keys, and on the account's database.
+    pub(crate) async fn start_on(
+        bench: &Bench,
+        storage: &Storage,
+        account: &AwsAccount,
+    ) -> Result<Self> {
+        let data = TempDir::with_prefix_in("sluice-data-", bench.path(""))?;
+        let settings = [
+            ("SLUICE__AWS__S3_ENDPOINT", storage.url().as_str()),
+            // It keeps no checksums, and takes no parts that S3 would not take.
+            ("SLUICE__AWS__CHECKSUMS", "off"),
+            ("SLUICE__AWS__MIN_PART_SIZE", "5MiB"),
+            // Nobody is between the processes of a machine.
+            ("SLUICE__AWS__SIGN_PAYLOADS", "never"),
+        ]
+        .map(|(key, value)| (key, value.to_owned()));
+        let settings: Vec<_> = account.settings().into_iter().chain(settings).collect();
+        let mut command = Command::new(bench.sluice());
+        command.args(["admin", "bootstrap", "--data-dir"]).arg(data.path());
+        let done = command.envs(settings.clone()).kill_on_drop(true).output().await?;
+        let told = String::from_utf8_lossy(&done.stdout);
+        ensure!(done.status.success(), "sluice admin bootstrap has failed: {told}");
+        let mut command = Command::new(bench.sluice());
+        command.args(["serve", "--listen", "127.0.0.1:0", "--log-level", "warn", "--data-dir"]);
+        command.arg(data.path()).envs(settings);
         Self::run(&mut command, data).await
     }
 
