@@ -62,7 +62,10 @@ where
     let story = DisplayErrorContext(&error).to_string();
     let refused = match &error {
         SdkError::ServiceError(answer) => {
-            answer.raw().status() < 500 && !is_transient(code.as_deref().unwrap_or_default())
+            // A store that does not know a call is well.
+            let status = answer.raw().status();
+            let is_answer = status < 500 || status == 501;
+            is_answer && !is_transient(code.as_deref().unwrap_or_default())
         }
         _ => false,
     };
