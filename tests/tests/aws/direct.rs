@@ -165,14 +165,16 @@ async fn what_was_not_signed_does_not_count() {
         SignedRequest { url: request.url.replacen(from, to, 1), ..request.clone() }
     };
     let signature = request.url.split("X-Amz-Signature=").nth(1).expect("a signature");
-    let flipped = if signature.starts_with('0') { '1' } else { '0' };
+    let signature = format!("X-Amz-Signature={}", &signature[..1]);
+    let flipped = if signature.ends_with('0') { '1' } else { '0' };
+    let flipped = format!("X-Amz-Signature={flipped}");
     let key = upload.id.as_uuid().simple().to_string();
     for (what, changed) in [
         ("another part", changed("partNumber=1", "partNumber=2")),
         ("a longer time", changed("X-Amz-Expires=3600", "X-Amz-Expires=36000")),
         ("another upload", changed("uploadId=", "uploadId=0")),
         ("another key", changed(&key, &key.replace('0', "1"))),
-        ("another signature", changed(&signature[..1], &flipped.to_string())),
+        ("another signature", changed(&signature, &flipped)),
     ] {
         assert_eq!(put(&changed, &request.headers, &bytes).await, 403, "{what}");
     }
