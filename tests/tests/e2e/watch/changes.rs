@@ -11,7 +11,8 @@ use sluice_proto::v1::{
     file::State as FileState, upload::State, watch_events_response::Event,
 };
 use sluice_tests::{
-    Client, Content, Frames, MIB, Proxy, Server, assert_reason, in_small_parts, named, signal,
+    Client, Content, Frames, MIB, Proxy, Server, assert_reason, in_small_parts, is_on_aws, named,
+    signal,
 };
 
 /// An upload's state and progress, if the event is one.
@@ -275,7 +276,9 @@ async fn a_reader_that_stops_costs_little_and_gets_the_newest() {
     let metadata: std::collections::BTreeMap<_, _> =
         (0..8).map(|key| (format!("key-{key}"), "x".repeat(1000))).collect();
     let file = client.put("busy", &Content::new(1, 100)).await.unwrap();
-    let uploads: Vec<_> = (0..400)
+    // A connection on which nothing is read for too long is cut; a local AWS is slow.
+    let count = if is_on_aws() { 100 } else { 400 };
+    let uploads: Vec<_> = (0..count)
         .map(|number| CreateUploadRequest {
             metadata: metadata.clone(),
             ..named(&format!("many/{number}"))
