@@ -45,9 +45,9 @@ check: setup ## Lints, format, contract and dependencies
 bench: build ## Measure beside the limits of this machine; prints the table of bench/README.md
 	cargo run --release --locked -p sluice-bench
 
-gen: setup ## Generate code from the contract (Rust: at build time) and check it
-	cargo build --release --locked -p sluice-proto
-	tools/check-proto
+gen: ## Generate the SDKs' code and docs/api from the contract (Rust: at build time)
+	@sdk-gen/generate
+	@tools/check-proto
 
 release-proto: ## Take the contract as released: later changes must not break it
 	tools/release-proto
