@@ -5,6 +5,9 @@ CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/sluice
 export CARGO_TARGET_DIR ?= $(CACHE)/target
 export PATH := $(HOME)/.cargo/bin:$(PATH)
 export SLUICE_BIN := $(CARGO_TARGET_DIR)/release/sluice
+# What the demo shows is what the tests test, and dependencies are compiled once: the
+# same members and features everywhere, those of tests (hence the example) included.
+BUILD := cargo build --release --locked --workspace --all-features --example driver
 
 .DEFAULT_GOAL := help
 .PHONY: help setup build demo test fuzz soak mutants check bench gen release-proto fmt clean
@@ -16,7 +19,7 @@ setup: ## Install what is missing to build (Rust, a C compiler)
 	@tools/setup
 
 build: setup ## Build the sluice binary
-	cargo build --release --locked -p sluice-cli
+	$(BUILD) --bin sluice
 
 demo: build ## Upload real files, kill the server half-way, compare what comes back (ENGINE=aws: on a local AWS; KEEP=1 leaves it running)
 	@tools/demo
@@ -34,16 +37,19 @@ soak: setup ## The long version of every random test, then every mutant
 mutants: setup ## Break one promise after the other; every break must be caught
 	@tests/mutants/run
 
-check: setup ## Lints, format, contract and dependencies
+check: setup ## Lints, format, contract, generated code and dependencies
 	cargo fmt --all --check
 	cargo clippy --release --locked --workspace --all-targets --all-features -- -D warnings
-	RUSTDOCFLAGS="-D warnings" cargo doc --release --locked --workspace --no-deps --quiet
+	RUSTDOCFLAGS="-D warnings" cargo doc --release --locked --workspace --all-features --no-deps --quiet --lib --bins --examples
 	tools/check-proto
+	sdk-gen/generate --check
+	for language in go python typescript; do sdk-gen/$$language/run check || exit; done
 	tools/check-dependencies
 	tests/mutants/run --check
 
-bench: build ## Measure beside the limits of this machine; prints the table of bench/README.md
-	cargo run --release --locked -p sluice-bench
+bench: setup ## Measure beside the limits of this machine; prints the table of bench/README.md
+	$(BUILD) --bin sluice --bin sluice-bench
+	$(CARGO_TARGET_DIR)/release/sluice-bench
 
 gen: ## Generate the SDKs' code and docs/api from the contract (Rust: at build time)
 	@sdk-gen/generate
