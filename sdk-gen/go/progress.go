@@ -27,8 +27,10 @@ type Progress struct {
 
 // tally counts and tells.
 type tally struct {
-	mutex   sync.Mutex
-	now     Progress
+	mutex sync.Mutex
+	now   Progress
+	// What is stored now, which may fall if storage asks for parts again.
+	there   int64
 	told    time.Time
 	observe func(Progress)
 }
@@ -38,6 +40,7 @@ func (t *tally) change(important bool, change func(*Progress)) {
 	t.mutex.Lock()
 	defer t.mutex.Unlock()
 	change(&t.now)
+	t.now.Persisted = max(t.now.Persisted, t.there)
 	if t.observe == nil || !important && time.Since(t.told) < progressInterval {
 		return
 	}
@@ -47,13 +50,15 @@ func (t *tally) change(important bool, change func(*Progress)) {
 
 func (t *tally) opened(id string, total, persisted int64) {
 	t.change(true, func(p *Progress) {
-		p.UploadID, p.Total, p.Resumed, p.Persisted = id, total, persisted, persisted
+		p.UploadID, p.Total, p.Resumed, t.there = id, total, persisted, persisted
 	})
 }
 
 func (t *tally) sent(bytes int64) { t.change(false, func(p *Progress) { p.Sent += bytes }) }
 
-func (t *tally) persisted(bytes int64) { t.change(true, func(p *Progress) { p.Persisted += bytes }) }
+func (t *tally) persisted(bytes int64) { t.change(true, func(*Progress) { t.there += bytes }) }
+
+func (t *tally) stored(bytes int64) { t.change(false, func(*Progress) { t.there = bytes }) }
 
 func (t *tally) progress() Progress {
 	t.mutex.Lock()

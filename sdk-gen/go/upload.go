@@ -196,7 +196,7 @@ func (c *Client) transfer(
 // oneCall is the size up to which a file is sent in one call.
 func (o *uploadOptions) oneCall() int64 {
 	if o.create.PreferredPartSize != nil {
-		return min(o.create.GetPreferredPartSize(), 2*defaultPartSize)
+		return min(o.create.GetPreferredPartSize(), defaultPartSize)
 	}
 	return defaultPartSize
 }

@@ -28,6 +28,7 @@ func (t *transfer) framesOf(content *content) ([]frame, error) {
 func (t *transfer) uploadWhole(ctx context.Context, frames []frame) (*File, error) {
 	size, whole := int64(0), uint32(0)
 	for _, frame := range frames {
+		defer frame.content.Free()
 		size += frame.size()
 		whole = combineCRC32C(whole, frame.crc32c, frame.size())
 	}
@@ -37,7 +38,7 @@ func (t *transfer) uploadWhole(ctx context.Context, frames []frame) (*File, erro
 		answer, err := t.writeWhole(ctx, frames, size, whole)
 		if err == nil {
 			t.tally.change(true, func(p *Progress) {
-				p.UploadID, p.Persisted = answer.GetUpload().GetId(), size
+				p.UploadID, t.tally.there = answer.GetUpload().GetId(), size
 			})
 			return answer.GetFile(), nil
 		}
