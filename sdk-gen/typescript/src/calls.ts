@@ -56,6 +56,8 @@ export interface ClientOptions {
    * with what an earlier process or page has begun and not ended.
    */
   uploadStore?: UploadStore | undefined;
+  /** Who the caller is, where several people share one `uploadStore`: any name. */
+  account?: string | undefined;
 }
 
 /** Choices about one call. */

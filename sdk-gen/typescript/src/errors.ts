@@ -159,7 +159,6 @@ function fromStatus(error: ConnectError): SluiceError {
       .flatMap((request) => request.fieldViolations)
       .map(({ field, description }) => ({ field, description })),
     retryAfterMs: delay && Number(delay.seconds) * 1000 + delay.nanos / 1e6,
-    cause: error,
   });
 }
 

@@ -3,9 +3,8 @@
 import { Code } from "@connectrpc/connect";
 import { SluiceError } from "../errors.js";
 import type { WriteUploadResponse } from "../gen/sluice/v1/upload_pb.js";
-import { type EncodedMessage, type Frame, type Sender } from "../platform.js";
+import type { EncodedMessage, Frame, Sender } from "../platform.js";
 import { type Credential, withCredential } from "../session.js";
-import { USER_AGENT } from "../version.js";
 import { type MessageFields, encode } from "./frames.js";
 import type { Tally } from "./tally.js";
 
@@ -40,10 +39,7 @@ export function write(
     }
     try {
       return await sender.send({
-        headers: {
-          "user-agent": USER_AGENT,
-          ...(authorization && { authorization }),
-        },
+        headers: authorization ? { authorization } : {},
         messages: encoded(),
         onSent: (bytes) => {
           sent += bytes;
@@ -66,25 +62,28 @@ class Watch {
   readonly signal: AbortSignal;
   stalled: SluiceError | undefined;
   #limitMs = STALL_MS;
-  #timer: ReturnType<typeof setTimeout> | undefined;
+  #moved = performance.now();
   readonly #stop = new AbortController();
+  readonly #timer: ReturnType<typeof setInterval>;
 
   constructor(signal: AbortSignal) {
     this.signal = AbortSignal.any([signal, this.#stop.signal]);
-    this.moved();
+    this.#timer = setInterval(() => this.#look(), 1000);
   }
 
   moved(limitMs = this.#limitMs): void {
     this.#limitMs = limitMs;
-    clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => {
-      const message = `nothing moved for ${this.#limitMs / 1000} s`;
-      this.stalled = new SluiceError("transport", message, { code: Code.DeadlineExceeded });
-      this.#stop.abort(this.stalled);
-    }, this.#limitMs);
+    this.#moved = performance.now();
   }
 
   end(): void {
-    clearTimeout(this.#timer);
+    clearInterval(this.#timer);
+  }
+
+  #look(): void {
+    if (performance.now() - this.#moved < this.#limitMs) return;
+    const message = `nothing moved for ${this.#limitMs / 1000} s`;
+    this.stalled = new SluiceError("transport", message, { code: Code.DeadlineExceeded });
+    this.#stop.abort(this.stalled);
   }
 }

@@ -1,0 +1,78 @@
+// The SDK on Node.js: gRPC over HTTP/2.
+
+import { Writable } from "node:stream";
+import { createGrpcTransport } from "@connectrpc/connect-node";
+import type { ClientOptions } from "../calls.js";
+import { Client as BaseClient } from "../client.js";
+import { combineCrc32c } from "../crc32c.js";
+import { SluiceError } from "../errors.js";
+import type { Platform } from "../platform.js";
+import { readFrames } from "../read.js";
+import { type DownloadOptions, type Downloaded, downloadTo, isFile, notTheFile } from "./download.js";
+import { Http2Sender, KEEP_ALIVE_MS } from "./sender.js";
+import { type NodeSource, openSource } from "./source.js";
+
+export * from "../index.js";
+export type { DownloadOptions, Downloaded } from "./download.js";
+export type { NodeSource } from "./source.js";
+
+const NODE: Platform<NodeSource> = {
+  userAgentHeader: "user-agent",
+  transport: (baseUrl, interceptors) =>
+    createGrpcTransport({
+      baseUrl,
+      interceptors,
+      // Content is not compressed, and the rest is small.
+      acceptCompression: [],
+      pingIntervalMs: KEEP_ALIVE_MS,
+      pingTimeoutMs: KEEP_ALIVE_MS,
+      idleConnectionTimeoutMs: 60_000,
+      nodeOptions: { settings: { initialWindowSize: 2 * 1024 * 1024, maxFrameSize: 256 * 1024 } },
+    }),
+  sender: (endpoint) => new Http2Sender(endpoint),
+  open: openSource,
+};
+
+/** A client of one server, for Node.js. */
+export class Client extends BaseClient<NodeSource> {
+  constructor(options: ClientOptions) {
+    super(NODE, options);
+  }
+
+  /**
+   * Downloads a file to a path or a stream, verified as a whole. At a path it appears at once when
+   * it is whole and on disk; until then its bytes are in `path.part`, from where the next attempt
+   * goes on. A stream is given what is verified piece by piece, and is not ended.
+   */
+  async download(
+    fileId: string,
+    target: string | Writable,
+    options: DownloadOptions = {},
+  ): Promise<Downloaded> {
+    const { onProgress, signal } = options;
+    const file = await this.get(fileId, { signal });
+    if (typeof target === "string") {
+      return downloadTo(this, file, target, options).catch((thrown: unknown) => {
+        throw SluiceError.from(thrown, signal);
+      });
+    }
+    const whole = { size: 0, crc32c: 0 };
+    for await (const { content, crc32c } of readFrames(this, fileId, { signal })) {
+      await written(target, content);
+      whole.crc32c = combineCrc32c(whole.crc32c, crc32c, content.length);
+      whole.size += content.length;
+      onProgress?.({ received: whole.size, total: Number(file.size) });
+    }
+    if (!isFile(file, whole)) throw notTheFile(file);
+    return { file, received: whole.size, resumed: 0 };
+  }
+}
+
+function written(target: Writable, content: Uint8Array): Promise<void> {
+  return new Promise((resolve, reject) => {
+    target.write(content, (cause) => {
+      if (!cause) return resolve();
+      reject(new SluiceError("local", `cannot write: ${cause.message}`, { cause }));
+    });
+  });
+}
