@@ -13,7 +13,8 @@ _ONE = 1 << 31
 
 def crc32c(content: bytes) -> int:
     """The checksum of these bytes."""
-    return google_crc32c.value(content)
+    value: int = google_crc32c.value(content)
+    return value
 
 
 def combine(first: int, second: int, second_length: int) -> int:

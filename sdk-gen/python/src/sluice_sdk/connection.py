@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import threading
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, TypeVar
@@ -21,6 +22,8 @@ from .session import Credential, bearer
 T = TypeVar("T")
 
 _MIB = 1024 * 1024
+# Connections that small uploads share.
+_LANES = 4
 _CALL_TIMEOUT = 60.0
 # Servers take the same refresh token again for 15 seconds: a lost answer leaves time for
 # another try.
@@ -62,12 +65,14 @@ class Connection:
     ) -> None:
         _target(server)
         self.runtime = runtime
+        self._root = runtime
         self.credential = credential
         self.give_up_after = give_up_after
         self._server = server
         self._roots = ca_certificates
         self._channels: dict[tuple[str, int], Channel] = {}
         self._lock = threading.Lock()
+        self._turns = itertools.count()
 
     def within(self, runtime: Runtime) -> Connection:
         """The same connection for what is done by this runtime."""
@@ -90,6 +95,10 @@ class Connection:
                 channel = self.runtime.open(target, self._roots, secure, _CHANNEL_OPTIONS)
                 self._channels[key] = channel
             return channel
+
+    def next_lane(self) -> int:
+        """The lanes in turn, so that many small calls use several."""
+        return next(self._turns) % _LANES + 1
 
     async def close(self) -> None:
         """Closes all channels. What is under way ends."""
@@ -160,13 +169,15 @@ class Connection:
 
     async def refresh(self, expired: str | None = None) -> None:
         """Gets other tokens for the session."""
+        # Whoever needs them first may be cancelled, and others still need them.
+        root = self.within(self._root)
 
         async def refresh(token: str) -> auth_pb2.Tokens:
             request = auth_pb2.RefreshSessionRequest(refresh_token=token)
-            attempts = Attempts(self.runtime, 2 * _REFRESH_TIMEOUT)
+            attempts = Attempts(self._root, 2 * _REFRESH_TIMEOUT)
             while True:
                 try:
-                    answer = await self._unary(
+                    answer = await root._unary(
                         contract.REFRESH_SESSION, request, (), _REFRESH_TIMEOUT
                     )
                     return answer.tokens

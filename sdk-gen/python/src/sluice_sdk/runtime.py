@@ -16,6 +16,7 @@ from google.protobuf.message import Message
 
 R = TypeVar("R", bound=Message)
 T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 
 Channel: TypeAlias = Any
 """A `grpc.Channel` or a `grpc.aio.Channel`, as the runtime has it."""
@@ -45,10 +46,10 @@ class Frame:
     """Bytes of content in it."""
 
 
-class Replies(Protocol[T]):
+class Replies(Protocol[T_co]):
     """The answers of a server-streaming call."""
 
-    async def next(self) -> T | None:
+    async def next(self) -> T_co | None:
         """The next one; none at the end."""
 
     def close(self) -> None:
@@ -102,7 +103,9 @@ class Runtime(Protocol):
     async def blocking(self, function: Callable[..., T], *arguments: Any) -> T:
         """Calls what may block, and awaits its result where that is awaitable."""
 
-    async def together(self, works: Sequence[Callable[[Runtime], Coroutine[Any, Any, None]]]) -> None:
+    async def together(
+        self, works: Sequence[Callable[[Runtime], Coroutine[Any, Any, None]]]
+    ) -> None:
         """Does these at the same time. The first failure stops the others."""
 
     async def to_the_end(self, work: Coroutine[Any, Any, None]) -> None:
@@ -110,4 +113,3 @@ class Runtime(Protocol):
 
     def lock(self) -> AbstractAsyncContextManager[object]:
         """A lock among those that share it."""
-

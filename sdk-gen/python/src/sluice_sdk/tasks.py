@@ -107,7 +107,9 @@ class Tasks:
             return awaited
         return result
 
-    async def together(self, works: Sequence[Callable[[Runtime], Coroutine[Any, Any, None]]]) -> None:
+    async def together(
+        self, works: Sequence[Callable[[Runtime], Coroutine[Any, Any, None]]]
+    ) -> None:
         tasks = [asyncio.ensure_future(work(self)) for work in works]
         try:
             ended, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)

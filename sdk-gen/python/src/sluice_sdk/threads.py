@@ -65,7 +65,8 @@ class Threads:
         )
         call = stub.future(request, timeout=timeout, metadata=metadata)
         with self._token._stops(call.cancel):
-            return self._result(call)
+            answer: R = self._result(call)
+            return answer
 
     async def write(
         self,
@@ -137,7 +138,9 @@ class Threads:
             raise SluiceError(ErrorKind.USAGE, "asynchronous streams need AsyncClient")
         return result
 
-    async def together(self, works: Sequence[Callable[[Runtime], Coroutine[Any, Any, None]]]) -> None:
+    async def together(
+        self, works: Sequence[Callable[[Runtime], Coroutine[Any, Any, None]]]
+    ) -> None:
         token = CancelToken()
         ended = queue.SimpleQueue[BaseException | None]()
 
