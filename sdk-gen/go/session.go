@@ -71,10 +71,18 @@ func (s *session) token(ctx context.Context) (string, error) {
 		}
 		refresh := s.begin()
 		s.mutex.Unlock()
-		if err := refresh.wait(ctx); err != nil {
+		if err := refresh.wait(ctx); err != nil && (ctx.Err() != nil || !s.usable()) {
 			return "", err
 		}
 	}
+}
+
+// usable tells whether the access token of the moment is still good, although it
+// could not be refreshed.
+func (s *session) usable() bool {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	return s.over == nil && time.Now().Before(s.end)
 }
 
 // expired is told that the server has refused a token that was current then.
@@ -118,7 +126,6 @@ func (s *session) run(this *refresh, token string) {
 		s.over = failure
 	case now.Before(s.end):
 		s.due = now.Add(refreshPause)
-		failure = nil
 	}
 	this.failure = failure
 	s.refresh = nil
