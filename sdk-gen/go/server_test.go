@@ -64,12 +64,6 @@ func (s *server) kill() {
 	_ = s.command.Wait()
 }
 
-func (s *server) restart() {
-	s.t.Helper()
-	s.kill()
-	s.start(s.address())
-}
-
 func (s *server) address() string { return strings.TrimPrefix(s.url, "http://") }
 
 func (s *server) secret(name string) string {
