@@ -100,7 +100,10 @@ export class SluiceError extends Error {
       return new SluiceError("cancelled", "cancelled", { cause: thrown });
     }
     if (thrown instanceof SluiceError) return thrown;
-    if (thrown instanceof ConnectError) return fromStatus(thrown);
+    if (thrown instanceof ConnectError) {
+      // What the SDK itself throws on the way comes back wrapped.
+      return thrown.cause instanceof SluiceError ? thrown.cause : fromStatus(thrown);
+    }
     const message = thrown instanceof Error ? thrown.message : String(thrown);
     return new SluiceError("local", message, { cause: thrown });
   }
