@@ -22,6 +22,8 @@ pub(crate) enum Group {
     Small,
     /// Broken connections and killed clients.
     Cuts,
+    /// One large file by the SDK of each language.
+    Sdks,
     /// One large file to a store with S3's API.
     S3,
 }
@@ -91,6 +93,7 @@ impl Group {
             Self::Clients => "Work that grows: more clients",
             Self::Small => "Many files, each an upload of its own",
             Self::Cuts => "Sent twice, when half was sent",
+            Self::Sdks => "One large file by each SDK",
             Self::S3 => "One large file to S3",
         }
     }

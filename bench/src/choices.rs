@@ -61,6 +61,8 @@ pub(crate) enum Section {
     Small,
     /// What is sent twice after connections are cut and clients killed
     Cuts,
+    /// One large file by the SDK of each language
+    Sdks,
     /// One large file to a store with S3's API, by its SDK and through the engine "aws"
     S3,
     /// A file of ten times the large one's size

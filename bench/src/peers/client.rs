@@ -1,4 +1,4 @@
-//! tus-js-client, as a process of its own.
+//! tus-js-client or tuspy, as a process of its own.
 
 use std::{
     net::SocketAddr,
@@ -13,10 +13,16 @@ use tokio::process::Command;
 use super::Peers;
 use crate::process::Process;
 
+/// What drives tuspy.
+const TUSPY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/peers/python/upload.py");
+
 /// What to upload, and how.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Work {
+    /// By whom.
+    #[serde(skip)]
+    pub(crate) client: ClientOfTus,
     /// Where to.
     pub(crate) endpoint: String,
     /// The file.
@@ -36,6 +42,15 @@ pub(crate) struct Work {
     pub(crate) urls: Option<PathBuf>,
 }
 
+/// Which client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ClientOfTus {
+    /// tus-js-client.
+    Node,
+    /// tuspy.
+    Python,
+}
+
 /// A running client.
 pub(crate) struct TusClient(Process);
 
@@ -50,6 +65,7 @@ impl Work {
     /// A file once, in one request.
     pub(crate) fn of(address: SocketAddr, file: &Path) -> Self {
         Self {
+            client: ClientOfTus::Node,
             endpoint: format!("http://{address}/files/"),
             file: file.to_owned(),
             count: 1,
@@ -64,8 +80,19 @@ impl Work {
 impl TusClient {
     /// Starts it.
     pub(crate) fn start(peers: &Peers, work: &Work) -> Result<Self> {
-        let mut command = Command::new("node");
-        command.arg(peers.script("upload.mjs")).arg(serde_json::to_string(work)?);
+        let mut command = match work.client {
+            ClientOfTus::Node => {
+                let mut command = Command::new("node");
+                command.arg(peers.script("upload.mjs"));
+                command
+            }
+            ClientOfTus::Python => {
+                let mut command = Command::new(peers.python.join("bin/python"));
+                command.arg(TUSPY);
+                command
+            }
+        };
+        command.arg(serde_json::to_string(work)?);
         Ok(Self(Process::start(&mut command)?))
     }
 

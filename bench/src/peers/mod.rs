@@ -1,5 +1,5 @@
 //! Upload servers that others use: tusd, @tus/server and rustus, driven by
-//! tus-js-client. Each runs as its documentation starts it, on the disk that is
+//! tus-js-client or tuspy. Each runs as its documentation starts it, on the disk that is
 //! measured.
 
 mod client;
@@ -12,7 +12,7 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 
-pub(crate) use client::{TusClient, Work};
+pub(crate) use client::{ClientOfTus, TusClient, Work};
 pub(crate) use server::{TusServer, free_address};
 
 /// Installs what is missing.
@@ -35,6 +35,8 @@ pub(crate) struct Peers {
     tusd: PathBuf,
     /// The folder with the servers' and the client's scripts.
     node: PathBuf,
+    /// The virtual environment with tuspy.
+    python: PathBuf,
     /// None where it does not build.
     rustus: Option<PathBuf>,
 }
@@ -63,6 +65,7 @@ impl Peers {
         Ok(Self {
             tusd: place("tusd").context("no tusd")?,
             node: place("node").context("no Node servers")?,
+            python: place("python").context("no tuspy")?,
             rustus: place("rustus"),
         })
     }

@@ -11,7 +11,7 @@ use crate::{
     case::{Case, Group, Metric, Values},
     choices::MIB,
     limits::{disk, tcp::TcpServer},
-    peers::{Peer, TusClient, TusServer, Work},
+    peers::{ClientOfTus, Peer, TusClient, TusServer, Work},
     sluice::Sluice,
     usage::{Transfer, Usage, throughput},
 };
@@ -51,7 +51,7 @@ pub(super) fn all(size: u64, peers: &[Peer]) -> Vec<Case> {
 fn tus_cases(peer: Peer, size: u64) -> Vec<Case> {
     let case = |name: String, chunk_size| {
         Case::new(Group::File, name, move |bench| {
-            tus_upload(bench, peer, size, chunk_size).boxed_local()
+            tus_upload(bench, peer, ClientOfTus::Node, size, chunk_size).boxed_local()
         })
     };
     let mut cases = vec![case(tus(peer), None)];
@@ -151,15 +151,16 @@ async fn download(bench: &Bench, size: u64) -> Result<Values> {
     Ok(transfer.values())
 }
 
-async fn tus_upload(
+pub(super) async fn tus_upload(
     bench: &Bench,
     peer: Peer,
+    client: ClientOfTus,
     size: u64,
     chunk_size: Option<u64>,
 ) -> Result<Values> {
     let source = bench.source(size)?;
-    upload_by_tus(bench, peer, size, |address| Work { chunk_size, ..Work::of(address, &source) })
-        .await
+    let work = |address| Work { client, chunk_size, ..Work::of(address, &source) };
+    upload_by_tus(bench, peer, size, work).await
 }
 
 /// Uploads `bytes` in all to another server, and then syncs the disk.

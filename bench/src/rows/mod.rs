@@ -10,6 +10,7 @@ pub(crate) mod small;
 
 mod cuts;
 pub(crate) mod s3;
+pub(crate) mod sdks;
 
 use crate::{
     case::Case,
@@ -19,6 +20,7 @@ use crate::{
 
 /// The rows to measure, in the order of the tables.
 pub(crate) fn chosen(choices: &Choices, peers: Option<&Peers>) -> Vec<Case> {
+    let installed = peers;
     let peers = peers.map(Peers::all).unwrap_or_default();
     let size = choices.size();
     let mut chosen: Vec<Case> = Vec::new();
@@ -31,6 +33,7 @@ pub(crate) fn chosen(choices: &Choices, peers: Option<&Peers>) -> Vec<Case> {
             Section::Clients => clients::all(choices, &peers),
             Section::Small => small::all(choices, &peers),
             Section::Cuts => cuts::all(size, &peers),
+            Section::Sdks => sdks::all(size, installed),
             Section::S3 if choices.no_peers => Vec::new(),
             Section::S3 => s3::all(size),
             Section::Large => sizes::large(size),

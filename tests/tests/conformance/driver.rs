@@ -83,7 +83,11 @@ impl Language {
     }
 
     /// Runs one command; answers the last event.
-    pub(crate) async fn run(self, command: &Value, progress: &Arc<Progress>) -> Result<Value, String> {
+    pub(crate) async fn run(
+        self,
+        command: &Value,
+        progress: &Arc<Progress>,
+    ) -> Result<Value, String> {
         let mut child = self
             .command()
             .arg(command.to_string())
@@ -116,11 +120,12 @@ impl Language {
                 }
             }
             let status = child.wait().await.map_err(|error| error.to_string())?;
-            last.filter(|_| status.success()).ok_or_else(|| format!("the driver ended with {status}"))
+            last.filter(|_| status.success())
+                .ok_or_else(|| format!("the driver ended with {status}"))
         };
-        let outcome = timeout(LIMIT, work).await.unwrap_or_else(|_| {
-            Err(format!("the driver has not ended within {LIMIT:?}"))
-        });
+        let outcome = timeout(LIMIT, work)
+            .await
+            .unwrap_or_else(|_| Err(format!("the driver has not ended within {LIMIT:?}")));
         match outcome {
             Ok(event) => Ok(event),
             Err(error) => {

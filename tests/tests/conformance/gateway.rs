@@ -13,7 +13,11 @@ use http::{Request, StatusCode, Uri};
 use http_body_util::BodyExt;
 use sluice_tests::Proxy;
 use tokio::{net::TcpListener, task::JoinHandle};
-use tonic::transport::{Channel, Endpoint};
+use tokio_stream::wrappers::TcpListenerStream;
+use tonic::{
+    service::Routes,
+    transport::{Channel, Endpoint, Server},
+};
 use tower::ServiceExt;
 
 /// Passes calls on and knows their names.
@@ -49,7 +53,9 @@ impl Gateway {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
         let address = listener.local_addr().expect("it is bound");
         let serving = tokio::spawn(async move {
-            axum::serve(listener, app).await.expect("it serves");
+            let server = Server::builder().add_routes(Routes::from(app));
+            let connections = TcpListenerStream::new(listener);
+            server.serve_with_incoming(connections).await.expect("it serves");
         });
         Self { address, lost, serving }
     }

@@ -1,6 +1,11 @@
 //! The file that a driver uploads.
 
-use std::{fs, io::Write, path::Path, time::Duration};
+use std::{
+    fs,
+    io::{Read, Write},
+    path::Path,
+    time::Duration,
+};
 
 use sha2::{Digest, Sha256};
 use sluice_tests::{Client, Content};
@@ -35,12 +40,23 @@ impl LocalFile {
     pub(crate) fn sha256(path: &Path) -> String {
         let mut hasher = Sha256::new();
         let mut file = fs::File::open(path).expect("the file can be opened");
-        std::io::copy(&mut file, &mut hasher).expect("the file can be read");
+        let mut buffer = vec![0; 1024 * 1024];
+        loop {
+            match file.read(&mut buffer).expect("the file can be read") {
+                0 => break,
+                length => hasher.update(&buffer[..length]),
+            }
+        }
         hex::encode(hasher.finalize())
     }
 
     /// Whether a file on the server has the same bytes.
-    pub(crate) async fn is_stored_as(&self, client: &Client, file_id: &str, path: &Path) -> Result<(), String> {
+    pub(crate) async fn is_stored_as(
+        &self,
+        client: &Client,
+        file_id: &str,
+        path: &Path,
+    ) -> Result<(), String> {
         let mut hasher = Sha256::new();
         let mut size = 0;
         let read = client.read_each(file_id, 0, 0, |_, bytes| {

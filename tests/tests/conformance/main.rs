@@ -20,7 +20,11 @@ async fn plays_every_scenario(language: Language) {
     let scenarios = scenario::all();
     let outcomes = stream::iter(&scenarios).map(|scenario| async move {
         let outcome = play::play(language, scenario).await;
-        println!("{language:?}: {}: {}", scenario.name, if outcome.is_ok() { "ok" } else { "FAILED" });
+        println!(
+            "{language:?}: {}: {}",
+            scenario.name,
+            if outcome.is_ok() { "ok" } else { "FAILED" }
+        );
         outcome.err().map(|error| format!("{}: {error}", scenario.name))
     });
     let failures: Vec<_> =

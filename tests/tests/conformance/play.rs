@@ -129,7 +129,8 @@ impl Stage {
         let mut all = command.clone();
         for value in all.values_mut() {
             if let Some(name) = value.as_str().and_then(|text| text.strip_prefix('$')) {
-                *value = json!(self.known.get(name).unwrap_or_else(|| panic!("no {name} is known")));
+                *value =
+                    json!(self.known.get(name).unwrap_or_else(|| panic!("no {name} is known")));
             }
         }
         all.insert("server".to_owned(), json!(url));

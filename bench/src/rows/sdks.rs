@@ -1,0 +1,95 @@
+//! One large file by each SDK, and by what their users would take instead.
+
+use std::{path::Path, time::Duration};
+
+use anyhow::{Context, Result};
+use futures::FutureExt;
+use serde::Deserialize;
+use serde_json::json;
+use tokio::process::Command;
+
+use super::file;
+use crate::{
+    bench::Bench,
+    case::{Case, Group, Metric, Values},
+    choices::MIB,
+    peers::{ClientOfTus, Peer, Peers},
+    process::Process,
+    sluice::Sluice,
+    usage::{for_each_gib, throughput},
+};
+
+/// What all others are compared with.
+pub(crate) const RUST: &str = "Rust SDK, 4 streams";
+/// The SDKs by their folders.
+pub(crate) const SDKS: [(&str, &str); 3] = [
+    ("go", "Go SDK, 4 streams"),
+    ("typescript", "TypeScript SDK on Node, 4 streams"),
+    ("python", "Python SDK, 4 streams"),
+];
+
+/// What tuspy gets in one request, unless it gets all.
+const CHUNK: u64 = 8 * MIB;
+
+/// Where the SDKs are.
+const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../sdk-gen");
+
+/// Every row.
+pub(super) fn all(size: u64, peers: Option<&Peers>) -> Vec<Case> {
+    let mut cases =
+        vec![Case::new(Group::Sdks, RUST, move |bench| rust(bench, size).boxed_local())];
+    cases.extend(SDKS.map(|(language, name)| {
+        Case::new(Group::Sdks, name, move |bench| by(bench, language, size).boxed_local())
+    }));
+    if peers.is_some() {
+        let tus = |name: &str, client, chunk_size| {
+            Case::new(Group::Sdks, name, move |bench| {
+                file::tus_upload(bench, Peer::Tusd, client, size, chunk_size).boxed_local()
+            })
+        };
+        cases.push(tus("tusd by tus-js-client on Node", ClientOfTus::Node, None));
+        cases.push(tus("tusd by tuspy", ClientOfTus::Python, None));
+        cases.push(tus("tusd by tuspy, in requests of 8 MiB", ClientOfTus::Python, Some(CHUNK)));
+    }
+    cases
+}
+
+async fn rust(bench: &Bench, size: u64) -> Result<Values> {
+    let server = Sluice::start(bench).await?;
+    let transfer = file::upload_to(bench, &server, size, 4).await?;
+    server.stop().await?;
+    Ok(transfer.values())
+}
+
+/// What a driver says at its end.
+#[derive(Deserialize)]
+struct Done {
+    seconds: f64,
+}
+
+/// Uploads the file by the program that the conformance test drives, too.
+async fn by(bench: &Bench, language: &str, size: u64) -> Result<Values> {
+    let source = bench.source(size)?;
+    let server = Sluice::start(bench).await?;
+    let command = json!({
+        "verb": "upload",
+        "server": format!("http://{}", server.address()?),
+        "api_key": std::fs::read_to_string(server.key_file())?.trim(),
+        "path": source,
+        "name": "large",
+        "concurrency": 4,
+    });
+    let before = server.usage()?;
+    let mut driver = Command::new(Path::new(FOLDER).join(language).join("run"));
+    let mut driver = Process::start(driver.arg("driver").arg(command.to_string()))?;
+    let rest = driver.said("{\"event\":\"done\",").await;
+    let rest = rest.with_context(|| format!("the {language} SDK has not uploaded the file"))?;
+    let done: Done = serde_json::from_str(&format!("{{{rest}"))?;
+    driver.end().await?;
+    let server_cpu = server.usage()?.cpu_since(&before);
+    server.stop().await?;
+    Ok(vec![
+        (Metric::Throughput, throughput(size, Duration::from_secs_f64(done.seconds))),
+        (Metric::ServerCpu, for_each_gib(server_cpu, size)),
+    ])
+}
