@@ -15,8 +15,10 @@ import (
 )
 
 const (
-	// A peer that is gone without a word is noticed after twice this time.
-	keepAlive = 10 * time.Second
+	// A peer that is gone without a word is noticed after both times together. On
+	// slow links a ping stands in line behind content for a while.
+	keepAlive        = 10 * time.Second
+	keepAliveTimeout = 20 * time.Second
 	// What a download may have under way; uploads go by the server's windows.
 	streamWindow     = 2 << 20
 	connectionWindow = 8 << 20
@@ -58,7 +60,7 @@ func (s *settings) connect(server string, own credential, count int) ([]*grpc.Cl
 		grpc.WithWriteBufferSize(socketBuffer),
 		grpc.WithReadBufferSize(socketBuffer),
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{
-			Time: keepAlive, Timeout: keepAlive, PermitWithoutStream: true,
+			Time: keepAlive, Timeout: keepAliveTimeout, PermitWithoutStream: true,
 		}),
 		grpc.WithConnectParams(grpc.ConnectParams{
 			Backoff: backoff.Config{

@@ -116,8 +116,8 @@ func (c *Client) download(ctx context.Context, fileID string, options []Download
 func (d *download) fill(ctx context.Context, partial *os.File) (resumed int64, err error) {
 	checksum := uint32(0)
 	if d.whole() {
-		if resumed, checksum, err = d.inspect(partial); err != nil {
-			return 0, newError(KindLocal, "cannot read: %w", err)
+		if resumed, checksum, err = d.inspect(ctx, partial); err != nil {
+			return 0, err
 		}
 	}
 	for {
@@ -142,13 +142,16 @@ func (d *download) fill(ctx context.Context, partial *os.File) (resumed int64, e
 }
 
 // inspect tells how much of the partial file is of use, and its checksum.
-func (d *download) inspect(partial *os.File) (int64, uint32, error) {
+func (d *download) inspect(ctx context.Context, partial *os.File) (int64, uint32, error) {
 	about, err := partial.Stat()
-	if err != nil || about.Size() > d.file.GetSize() {
-		return 0, 0, err
+	if err != nil {
+		return 0, 0, newError(KindLocal, "cannot read: %w", err)
+	}
+	if about.Size() > d.file.GetSize() {
+		return 0, 0, nil
 	}
 	there := &content{at: partial, size: about.Size(), name: partial.Name()}
-	checksum, err := there.checksum(0, about.Size())
+	checksum, err := there.checksum(ctx, 0, about.Size())
 	return about.Size(), checksum, err
 }
 

@@ -28,24 +28,21 @@ type part struct {
 	persisted func()
 }
 
-// lane is a connection on which one part is sent at a time. A second one may
-// wait for its answer meanwhile, so that storing overlaps with sending.
-type lane struct {
-	connection grpc.ClientConnInterface
-	turn       sync.Mutex
-}
-
-// partWriter gets the parts of one upload stored, on parallel lanes.
+// partWriter gets the parts of one upload stored, in parallel. Each call sends
+// one part, so that a cut costs no stream more than that.
 type partWriter struct {
-	transfer  *transfer
-	uploadID  string
-	epoch     int64
-	partSize  int64
-	lanes     []*lane
-	token     string
+	transfer *transfer
+	uploadID string
+	epoch    int64
+	partSize int64
+	token    string
+	// One for each parallel stream.
+	lanes []*grpc.ClientConn
+	// Connections that are this upload's own.
 	elsewhere []*grpc.ClientConn
 
-	mutex     sync.Mutex
+	mutex sync.Mutex
+	// Of the parts that were read, by their index.
 	checksums map[int]uint32
 }
 
@@ -75,7 +72,7 @@ func newPartWriter(t *transfer, upload *Upload, token string, total int64) (*par
 		w.elsewhere, w.token = connections, ""
 	}
 	for number := range t.options.concurrency {
-		w.lanes = append(w.lanes, &lane{connection: connections[number%len(connections)]})
+		w.lanes = append(w.lanes, connections[number%len(connections)])
 	}
 	t.tally.opened(upload.GetId(), total, persistedBytes(upload))
 	return w, nil
@@ -95,7 +92,7 @@ func (w *partWriter) run(ctx context.Context, produce func(context.Context, chan
 		}
 	}()
 	var workers sync.WaitGroup
-	for _, lane := range append(w.lanes, w.lanes...) {
+	for _, lane := range w.lanes {
 		workers.Go(func() {
 			if err := w.work(ctx, lane, parts); err != nil {
 				stop(err)
@@ -110,7 +107,7 @@ func (w *partWriter) run(ctx context.Context, produce func(context.Context, chan
 	return nil
 }
 
-func (w *partWriter) work(ctx context.Context, lane *lane, parts <-chan *part) error {
+func (w *partWriter) work(ctx context.Context, lane *grpc.ClientConn, parts <-chan *part) error {
 	for {
 		select {
 		case part, more := <-parts:
@@ -127,7 +124,7 @@ func (w *partWriter) work(ctx context.Context, lane *lane, parts <-chan *part) e
 }
 
 // store sends a part until the server says that it is persisted.
-func (w *partWriter) store(ctx context.Context, lane *lane, part *part) error {
+func (w *partWriter) store(ctx context.Context, lane *grpc.ClientConn, part *part) error {
 	attempts := w.transfer.client.attempts()
 	for {
 		before := w.transfer.tally.progress().Persisted
@@ -156,7 +153,7 @@ func (w *partWriter) store(ctx context.Context, lane *lane, part *part) error {
 }
 
 // send sends one part in one call; answers also how much it has sent.
-func (w *partWriter) send(ctx context.Context, lane *lane, part *part) (upload *Upload, sent int64, err error) {
+func (w *partWriter) send(ctx context.Context, lane *grpc.ClientConn, part *part) (upload *Upload, sent int64, err error) {
 	if w.token != "" {
 		ctx = withCredential(ctx, w.token)
 	}
@@ -169,10 +166,8 @@ func (w *partWriter) send(ctx context.Context, lane *lane, part *part) (upload *
 	return answer.GetUpload(), sent, err
 }
 
-func (w *partWriter) sendFrames(ctx context.Context, lane *lane, part *part) (_ *writeStream, sent int64, err error) {
-	lane.turn.Lock()
-	defer lane.turn.Unlock()
-	stream, err := openWriteStream(ctx, lane.connection)
+func (w *partWriter) sendFrames(ctx context.Context, lane *grpc.ClientConn, part *part) (_ *writeStream, sent int64, err error) {
+	stream, err := openWriteStream(ctx, lane)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -199,7 +194,7 @@ func (w *partWriter) sendFrames(ctx context.Context, lane *lane, part *part) (_ 
 		request = &sluicev1.WriteUploadRequest{}
 	}
 	w.note(part.index, whole)
-	return stream, sent, stream.finish()
+	return stream, sent, nil
 }
 
 // current is the upload as the server has it, after a break. The same epoch goes

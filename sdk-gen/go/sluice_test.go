@@ -151,6 +151,23 @@ func TestDelaysAreAsLongAsTheServerAsks(t *testing.T) {
 	}
 }
 
+func TestWhatDoesNotMoveIsGivenUp(t *testing.T) {
+	ctx, dog := watched(context.Background(), 100*time.Millisecond)
+	defer dog.stop()
+	for range 4 {
+		time.Sleep(40 * time.Millisecond)
+		dog.moved()
+	}
+	if ctx.Err() != nil {
+		t.Fatal("it was given up while it moved")
+	}
+	<-ctx.Done()
+	e := failed(ctx, status.FromContextError(ctx.Err()).Err())
+	if e.Kind != KindTransport || !e.Transient() || e.Code != codes.DeadlineExceeded {
+		t.Fatalf("%+v", e)
+	}
+}
+
 func TestTheReasonsAreThoseOfTheContract(t *testing.T) {
 	source, err := os.ReadFile("reason.go")
 	if err != nil {

@@ -2,6 +2,7 @@ package sluice
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -33,7 +34,8 @@ func ReaderAt(reader io.ReaderAt, size int64) Source { return Source{at: reader,
 
 // Reader is a stream that ends when it ends, such as os.Stdin. It is read once;
 // each part is kept in memory until it is known to be stored. If it is an
-// io.Closer, it is not closed.
+// io.Closer, it is not closed. A Read that is under way when the upload fails is
+// left to end by itself.
 func Reader(reader io.Reader) Source { return Source{reader: reader} }
 
 func (s Source) name() string {
@@ -92,9 +94,12 @@ func (c *content) frame(offset int64, length int) (frame, error) {
 }
 
 // checksum reads a range.
-func (c *content) checksum(offset, end int64) (uint32, error) {
+func (c *content) checksum(ctx context.Context, offset, end int64) (uint32, error) {
 	whole := uint32(0)
 	for offset < end {
+		if ctx.Err() != nil {
+			return 0, failed(ctx, ctx.Err())
+		}
 		frame, err := c.frame(offset, int(min(frameSize, end-offset)))
 		if err != nil {
 			return 0, err

@@ -39,7 +39,7 @@ func (t *transfer) goOn(ctx context.Context, upload *Upload, content *content) (
 		if err != nil {
 			return nil, err
 		}
-		return file, t.isOf(content, file)
+		return file, t.isOf(ctx, content, file)
 	}
 	service := sluicev1.NewUploadServiceClient(t.client.control)
 	answer, err := call(ctx, t.client, service.ResumeUpload, &sluicev1.ResumeUploadRequest{UploadId: upload.GetId()})
@@ -50,11 +50,11 @@ func (t *transfer) goOn(ctx context.Context, upload *Upload, content *content) (
 }
 
 // isOf refuses content that is not that of the file.
-func (t *transfer) isOf(content *content, file *File) error {
+func (t *transfer) isOf(ctx context.Context, content *content, file *File) error {
 	if file.GetSize() != content.size {
 		return content.changed("has %d bytes, and the file has %d", content.size, file.GetSize())
 	}
-	checksum, err := content.checksum(0, content.size)
+	checksum, err := content.checksum(ctx, 0, content.size)
 	if err != nil {
 		return err
 	}
@@ -130,7 +130,7 @@ func (w *partWriter) compare(ctx context.Context, content *content) error {
 		if listed.GetOffset() < 0 || end > content.size {
 			return content.changed("has %d bytes, and more are stored", content.size)
 		}
-		checksum, err := content.checksum(listed.GetOffset(), end)
+		checksum, err := content.checksum(ctx, listed.GetOffset(), end)
 		if err != nil {
 			return err
 		}

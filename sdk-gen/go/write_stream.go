@@ -12,13 +12,14 @@ import (
 	"github.com/sluice-dev/sluice/sdk-gen/go/sluicev1"
 )
 
-// A stream on which nothing moves for this long is given up. Keep-alive notices
-// dead connections much earlier; this is for servers that hang.
-const stall = time.Minute
+// A stream on which no frame moves for this long is given up. Keep-alive notices
+// dead connections much earlier; this is for servers that hang. A frame takes
+// minutes where several streams share a slow link.
+const stall = 5 * time.Minute
 
 var errStalled = &Error{
 	Kind: KindTransport, Code: codes.DeadlineExceeded,
-	Message: "nothing moved between here and the server for a minute",
+	Message: "nothing moved between here and the server for too long",
 }
 
 // watchdog ends a context when nothing has moved for too long.
@@ -67,10 +68,7 @@ func (s *writeStream) send(request *sluicev1.WriteUploadRequest, frame *frame) e
 	return err
 }
 
-// finish tells that there is nothing more to send.
-func (s *writeStream) finish() error { return s.stream.CloseSend() }
-
-// answerTo finishes and waits for the answer, which says more than the error
+// answerTo tells that there is nothing more to send and waits for the answer, which says more than the error
 // that sending may have met.
 func (s *writeStream) answerTo(sending error) (*sluicev1.WriteUploadResponse, error) {
 	if sending != nil && !errors.Is(sending, io.EOF) {
