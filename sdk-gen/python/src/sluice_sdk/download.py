@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 from dataclasses import dataclass
 from typing import Any, BinaryIO, Protocol, TypeAlias
@@ -114,6 +115,8 @@ class _Job:
             file = await self._fetch(part, partial)
             if not self._is_right(file) and resumed:
                 await blocking(_empty, part)
+                # Progress never falls: it stays where it is.
+                self._reporter = Reporter(None)
                 self.written = self._checksum = 0
                 file = await self._fetch(part, partial)
             if not self._is_right(file):
@@ -122,7 +125,7 @@ class _Job:
             await blocking(_publish, part, partial, path)
             return file
         finally:
-            await blocking(part.close)
+            part.close()
 
     async def _fetch(self, target: Any, what: str) -> File:
         """Writes what is missing."""
@@ -137,7 +140,7 @@ class _Job:
                 self._checksum = combine(self._checksum, reader.checksum, len(content))
                 self.written += len(content)
                 self.received += len(content)
-                self._reporter.persisted(self.written)
+                self._reporter.landed(0, persisted=len(content))
         finally:
             reader.close()
         if reader.file is None:
@@ -167,7 +170,24 @@ class _Job:
         return self.written == file.size and self._checksum == file.checksums.crc32c
 
 
-def _open_alone(partial: str) -> BinaryIO:
+class _Part:
+    """The partial file. A task that is cancelled may leave a thread that still writes, and what
+    it writes to must not become another file meanwhile."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.file = file
+        self._turn = threading.Lock()
+
+    def write(self, content: bytes, /) -> int:
+        with self._turn:
+            return self.file.write(content)
+
+    def close(self) -> None:
+        with self._turn:
+            self.file.close()
+
+
+def _open_alone(partial: str) -> _Part:
     """Opens the partial file for this process alone."""
     try:
         part = os.fdopen(os.open(partial, os.O_RDWR | os.O_CREAT, 0o666), "r+b", buffering=0)
@@ -181,17 +201,17 @@ def _open_alone(partial: str) -> BinaryIO:
             raise errors.local("write", partial, error) from error
         except OSError:
             pass  # A file system without locks: as good as nobody else.
-    return part
+    return _Part(part)
 
 
-def _take_over(part: BinaryIO, partial: str, size: int) -> tuple[int, int]:
+def _take_over(part: _Part, partial: str, size: int) -> tuple[int, int]:
     """How much there is from an earlier attempt, and its checksum."""
     try:
-        there = os.fstat(part.fileno()).st_size
+        there = os.fstat(part.file.fileno()).st_size
         if there > size:
             _empty(part)
         total = checksum = 0
-        while content := part.read(_CHUNK):
+        while content := part.file.read(_CHUNK):
             checksum = combine(checksum, crc32c(content), len(content))
             total += len(content)
         return total, checksum
@@ -199,15 +219,15 @@ def _take_over(part: BinaryIO, partial: str, size: int) -> tuple[int, int]:
         raise errors.local("read", partial, error) from error
 
 
-def _empty(part: BinaryIO) -> None:
-    part.seek(0)
-    part.truncate()
+def _empty(part: _Part) -> None:
+    part.file.seek(0)
+    part.file.truncate()
 
 
-def _publish(part: BinaryIO, partial: str, path: str) -> None:
+def _publish(part: _Part, partial: str, path: str) -> None:
     """Makes the partial file durable under its name."""
     try:
-        os.fsync(part.fileno())
+        os.fsync(part.file.fileno())
         os.replace(partial, path)
         if os.name == "posix":
             # A rename is durable once the folder is.

@@ -69,16 +69,15 @@ class Reporter:
             counts = self._counts
             self._update(False, sent=counts.sent + length, in_flight=counts.in_flight + length)
 
-    def landed(self, in_flight: int) -> None:
-        """So much is not on the way any more, whatever became of it."""
+    def landed(self, in_flight: int, persisted: int = 0) -> None:
+        """So much is not on the way any more, and so much is safe now."""
         with self._lock:
-            self._update(False, in_flight=self._counts.in_flight - in_flight)
-
-    def persisted(self, total: int) -> None:
-        """The other side has so much by now."""
-        with self._lock:
-            if total > self._counts.persisted:
-                self._update(True, persisted=total)
+            counts = self._counts
+            self._update(
+                persisted > 0,
+                in_flight=counts.in_flight - in_flight,
+                persisted=counts.persisted + persisted,
+            )
 
     def _update(self, at_once: bool, **changes: Any) -> None:
         with self._lock:

@@ -60,6 +60,7 @@ class Writer:
         self.options = options
         self.reporter = reporter
         self._token = token
+        self._persisted: set[int] = set()
 
     async def persist(
         self,
@@ -85,9 +86,8 @@ class Writer:
                 answer = await connection.write(
                     contract.WRITE_UPLOAD, messages, channel, self._token, sending
                 )
-                sending.landed()
-                if self._has(answer.upload, start, end):
-                    return
+                if covers(answer.upload.persisted_ranges, start, end):
+                    return self._confirmed(sending, start, end)
                 error = SluiceError(ErrorKind.TRANSPORT, "the server kept nothing")
             except SluiceError as failure:
                 error = failure
@@ -99,12 +99,15 @@ class Writer:
             if (cut and reached) or self.reporter.progress.persisted > before:
                 attempts.progressed()
             await attempts.wait_after(error)
-            if self._has(await self.current(connection), start, end):
-                return
+            upload = await self.current(connection)
+            if covers(upload.persisted_ranges, start, end):
+                return self._confirmed(sending, start, end)
 
-    def _has(self, upload: Upload, start: int, end: int) -> bool:
-        self.reporter.persisted(upload.persisted_bytes)
-        return covers(upload.persisted_ranges, start, end)
+    def _confirmed(self, sending: Sending, start: int, end: int) -> None:
+        # Storage may ask for a part again that it had.
+        again = start in self._persisted
+        self._persisted.add(start)
+        sending.landed(persisted=0 if again else end - start)
 
     async def current(self, connection: Connection) -> Upload:
         """The upload as the server has it now. The same epoch goes on."""
@@ -167,12 +170,13 @@ class Sending:
                 self.bytes += length
                 self._reporter.sending(length)
 
-    def landed(self) -> None:
-        """The attempt is over."""
+    def landed(self, persisted: int = 0) -> None:
+        """The attempt is over, and so much is persisted that was not before."""
         with self._lock:
-            if not self._over:
-                self._over = True
-                self._reporter.landed(self.bytes)
+            in_flight = 0 if self._over else self.bytes
+            self._over = True
+            if in_flight or persisted:
+                self._reporter.landed(in_flight, persisted)
 
 
 async def complete(
@@ -231,6 +235,7 @@ async def write_whole(
         sending = Sending(reporter)
         try:
             answer = await connection.write(contract.WRITE_UPLOAD, messages, channel, "", sending)
+            sending.landed(persisted=create.size)
             break
         except SluiceError as error:
             await _abandon(connection, error)
@@ -239,7 +244,6 @@ async def write_whole(
             sending.landed()
     if not answer.HasField("file"):
         raise errors.lacks("file")
-    reporter.persisted(create.size)
     return answer
 
 
