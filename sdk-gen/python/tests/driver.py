@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable
 from datetime import timedelta
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeGuard, cast
 
 from sluice_sdk import (
     AsyncClient,
@@ -50,7 +50,15 @@ _KEYS = {
     "account": set(),
     "create_key": {"name", "scopes"},
 }
-_OPTIONS = ("name", "content_type", "metadata", "on_conflict", "request_id")
+_OPTIONS = (
+    "name",
+    "content_type",
+    "metadata",
+    "on_conflict",
+    "request_id",
+    "part_size",
+    "concurrency",
+)
 
 
 class Output:
@@ -140,17 +148,10 @@ def client_options(command: Command) -> dict[str, Any]:
 
 
 def upload_options(command: Command, output: Output) -> UploadOptions:
-    options = UploadOptions(on_progress=output.progress)
-    for key in _OPTIONS:
-        if key in command:
-            options[key] = command[key]
-    if "part_size" in command:
-        options["part_size"] = command["part_size"]
-    if "concurrency" in command:
-        options["concurrency"] = command["concurrency"]
+    options = {key: command[key] for key in _OPTIONS if key in command}
     if "expected_sha256" in command:
         options["expected_sha256"] = bytes.fromhex(command["expected_sha256"])
-    return options
+    return cast(UploadOptions, {"on_progress": output.progress, **options})
 
 
 class ReadOnce:
@@ -219,9 +220,7 @@ async def do_async(command: Command) -> None:
     task = asyncio.current_task()
     assert task is not None
     loop = asyncio.get_running_loop()
-    output = Output(
-        command.get("cancel_after"), lambda: loop.call_soon_threadsafe(task.cancel)
-    )
+    output = Output(command.get("cancel_after"), lambda: loop.call_soon_threadsafe(task.cancel))
     started = time.monotonic()
     try:
         async with AsyncClient(**client_options(command)) as client:
@@ -266,7 +265,7 @@ async def do_async(command: Command) -> None:
         output.cancelled()
 
 
-def is_ready(event: object, name: str) -> bool:
+def is_ready(event: object, name: str) -> TypeGuard[File]:
     return isinstance(event, File) and event.name == name and event.state == File.STATE_READY
 
 

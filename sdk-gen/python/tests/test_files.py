@@ -8,10 +8,10 @@ import urllib.request
 from datetime import datetime, timedelta, timezone
 
 import pytest
-
 from conftest import MIB, Connect
 from proxy import network
 from server import Server
+
 from sluice_sdk import (
     Client,
     File,

@@ -11,9 +11,9 @@ import time
 from pathlib import Path
 
 import pytest
-
 from conftest import MIB
 from server import Server
+
 from sluice_sdk import Client
 
 README = (Path(__file__).parents[1] / "README.md").read_text()
@@ -36,8 +36,10 @@ EXPECTED = [
     ("Errors", r"^server INVALID_FIELD False\n\S*name must be .*\n$"),
     (
         "Accounts and keys",
-        r"^keep session ses_\S+\n0 bytes are stored for reader@example.com\n"
-        r"key_\S+ has a secret of 54 characters\nthe session has ended\n$",
+        (
+            r"^keep session ses_\S+\n0 bytes are stored for reader@example.com\n"
+            r"key_\S+ has a secret of 54 characters\nthe session has ended\n$"
+        ),
     ),
     ("Everything else", r"^1 file on the first page\n$"),
 ]
@@ -56,7 +58,7 @@ def test_no_example_is_forgotten() -> None:
 
 
 def test_the_first_is_short() -> None:
-    assert len(EXAMPLES[0][1].splitlines()) <= 10
+    assert len([line for line in EXAMPLES[0][1].splitlines() if line.strip()]) <= 10
 
 
 def change(client: Client, process: subprocess.Popen[str]) -> None:

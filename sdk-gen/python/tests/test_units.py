@@ -148,10 +148,11 @@ def test_it_gives_up_after_the_time_without_progress() -> None:
         loop = asyncio.get_running_loop()
         attempts = Attempts(Tasks(), 1.5)
         started = loop.time()
-        with pytest.raises(SluiceError):
+        try:
             while True:
                 await attempts.wait_after(SluiceError(ErrorKind.TRANSPORT, "gone"))
-        return loop.time() - started
+        except SluiceError:
+            return loop.time() - started
 
     assert 0.3 < asyncio.run(fails()) < 1.5
 
@@ -165,7 +166,7 @@ def test_what_lasts_is_given_back_at_once() -> None:
 
 
 def test_a_server_that_is_not_there_is_told_as_such() -> None:
-    with Client("http://127.0.0.1:1", give_up_after=0) as client:
-        with pytest.raises(SluiceError) as caught:
-            client.capabilities()
+    client = Client("http://127.0.0.1:1", give_up_after=0)
+    with client, pytest.raises(SluiceError) as caught:
+        client.capabilities()
     assert (caught.value.kind, caught.value.transient) == (ErrorKind.TRANSPORT, True)

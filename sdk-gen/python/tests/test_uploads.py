@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from conftest import MIB, Connect
 from server import Server
+
 from sluice_sdk import (
     CancelToken,
     Client,
@@ -41,7 +41,13 @@ def stored(client: Any, file: File) -> bytes:
 @pytest.mark.parametrize("kind", ["path", "bytes", "file", "stream"])
 @pytest.mark.parametrize("size", [0, 5, 8 * MIB, 8 * MIB + 1, 20 * MIB + 12345])
 def test_every_source(
-    connect: Connect, server: Server, name: str, content: bytes, tmp_path: Path, kind: str, size: int
+    connect: Connect,
+    server: Server,
+    name: str,
+    content: bytes,
+    tmp_path: Path,
+    kind: str,
+    size: int,
 ) -> None:
     path = tmp_path / "source"
     path.write_bytes(content[:size])

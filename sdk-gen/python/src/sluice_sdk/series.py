@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from typing import Generic, TypeVar
 
-from typing_extensions import Self
+from typing_extensions import Self, override
 
 from .threads import run
 
@@ -68,6 +68,7 @@ class Pages(Series[T], Generic[T]):
         self._items: Iterator[T] = iter(())
         self._token: str | None = ""
 
+    @override
     async def next(self) -> T | None:
         while True:
             for item in self._items:

@@ -11,6 +11,7 @@ from typing import Any, Generic, TypeVar
 import grpc
 import grpc.aio
 from google.protobuf.message import Message
+from typing_extensions import override
 
 from . import errors
 from .errors import SluiceError
@@ -23,12 +24,13 @@ T = TypeVar("T")
 _THREADS = 32
 
 
-class Tasks:
+class Tasks(Runtime):
     """Calls that are awaited. They end when the task that awaits them is cancelled."""
 
     def __init__(self) -> None:
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="sluice")
 
+    @override
     def open(
         self, target: str, roots: bytes | None, secure: bool, options: Sequence[tuple[str, Any]]
     ) -> Channel:
@@ -36,9 +38,11 @@ class Tasks:
             return grpc.aio.secure_channel(target, grpc.ssl_channel_credentials(roots), options)
         return grpc.aio.insecure_channel(target, options)
 
+    @override
     async def close(self, channel: Channel) -> None:
         await channel.close()
 
+    @override
     async def unary(
         self,
         channel: Channel,
@@ -56,6 +60,7 @@ class Tasks:
             raise _failure(error) from None
         return answer
 
+    @override
     async def write(
         self,
         channel: Channel,
@@ -83,6 +88,7 @@ class Tasks:
             call.cancel()
         return answer
 
+    @override
     def read(
         self,
         channel: Channel,
@@ -96,9 +102,11 @@ class Tasks:
         )
         return _Replies(stub(request, metadata=metadata), stall)
 
+    @override
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
 
+    @override
     async def blocking(self, function: Callable[..., T], *arguments: Any) -> T:
         loop = asyncio.get_running_loop()
         result = await loop.run_in_executor(self._threads, function, *arguments)
@@ -107,6 +115,7 @@ class Tasks:
             return awaited
         return result
 
+    @override
     async def together(
         self, works: Sequence[Callable[[Runtime], Coroutine[Any, Any, None]]]
     ) -> None:
@@ -120,9 +129,11 @@ class Tasks:
         for task in ended:
             task.result()
 
+    @override
     async def to_the_end(self, work: Coroutine[Any, Any, None]) -> None:
         await asyncio.shield(asyncio.ensure_future(work))
 
+    @override
     def lock(self) -> asyncio.Lock:
         return asyncio.Lock()
 

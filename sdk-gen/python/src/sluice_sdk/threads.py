@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 import grpc
 from google.protobuf.message import Message
+from typing_extensions import override
 
 from . import errors
 from .cancellation import CancelToken
@@ -36,12 +37,13 @@ def run(work: Coroutine[Any, Any, T]) -> T:
     raise RuntimeError("a blocking call was suspended")
 
 
-class Threads:
+class Threads(Runtime):
     """Blocking calls. All of them end when the token is cancelled."""
 
     def __init__(self, token: CancelToken | None = None) -> None:
         self._token = token or CancelToken()
 
+    @override
     def open(
         self, target: str, roots: bytes | None, secure: bool, options: Sequence[tuple[str, Any]]
     ) -> Channel:
@@ -49,9 +51,11 @@ class Threads:
             return grpc.secure_channel(target, grpc.ssl_channel_credentials(roots), options)
         return grpc.insecure_channel(target, options)
 
+    @override
     async def close(self, channel: Channel) -> None:
         channel.close()
 
+    @override
     async def unary(
         self,
         channel: Channel,
@@ -68,6 +72,7 @@ class Threads:
             answer: R = self._result(call)
             return answer
 
+    @override
     async def write(
         self,
         channel: Channel,
@@ -111,6 +116,7 @@ class Threads:
                         raise failures[0] from None
                     raise
 
+    @override
     def read(
         self,
         channel: Channel,
@@ -124,10 +130,12 @@ class Threads:
         )
         return _Replies(stub(request, metadata=metadata), self._token, stall)
 
+    @override
     async def sleep(self, seconds: float) -> None:
         if self._token._wait(seconds):
             raise errors.cancelled()
 
+    @override
     async def blocking(self, function: Callable[..., T], *arguments: Any) -> T:
         if self._token.cancelled:
             raise errors.cancelled()
@@ -138,6 +146,7 @@ class Threads:
             raise SluiceError(ErrorKind.USAGE, "asynchronous streams need AsyncClient")
         return result
 
+    @override
     async def together(
         self, works: Sequence[Callable[[Runtime], Coroutine[Any, Any, None]]]
     ) -> None:
@@ -168,9 +177,11 @@ class Threads:
             finally:
                 token.cancel()
 
+    @override
     async def to_the_end(self, work: Coroutine[Any, Any, None]) -> None:
         await work
 
+    @override
     def lock(self) -> _Lock:
         return _Lock()
 

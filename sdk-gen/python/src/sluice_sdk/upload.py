@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from . import contract, errors, frames, options as choices
+from . import contract, frames
+from . import options as choices
 from ._gen.sluice.v1.file_pb2 import File
 from ._gen.sluice.v1.upload_pb2 import (
     CompleteUploadRequest,
@@ -134,9 +135,9 @@ class _Job:
 
     async def go_on(self, upload: Upload, source: Content | Stream) -> File:
         """Goes on with an upload in whatever state it is."""
-        if not isinstance(source, Stream) and upload.HasField("size"):
-            if source.size != upload.size:
-                raise _other(f"it has {source.size} bytes instead of {upload.size}")
+        known = upload.HasField("size") and not isinstance(source, Stream)
+        if known and source.size != upload.size:
+            raise _other(f"it has {source.size} bytes instead of {upload.size}")
         if upload.state in (Upload.STATE_COMPLETING, Upload.STATE_COMPLETED):
             return await self._completed(upload, source)
         request = ResumeUploadRequest(upload_id=upload.id)
@@ -213,9 +214,8 @@ class _Job:
                 known = there.get(part.start)
                 if known is None:
                     end = part.start + part.size
-                    pieces = part.pieces
                     await writer.persist(
-                        connection, number, part.start, end, lambda: pieces, part.final_size
+                        connection, number, part.start, end, part.pieces.__iter__, part.final_size
                     )
                 elif (known.size, known.crc32c) != (part.size, part.checksum):
                     raise _other(f"the bytes from {part.start} differ")

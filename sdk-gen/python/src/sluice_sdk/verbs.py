@@ -12,7 +12,8 @@ from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.timestamp_pb2 import Timestamp
 from typing_extensions import Self, Unpack
 
-from . import contract, errors, session, upload as uploading
+from . import contract, errors, session
+from . import upload as uploading
 from ._gen.sluice.v1 import account_pb2, auth_pb2, capabilities_pb2, file_pb2, upload_pb2
 from ._gen.sluice.v1.account_pb2 import Account, ApiKey, Scope, Session, Usage
 from ._gen.sluice.v1.capabilities_pb2 import Capabilities

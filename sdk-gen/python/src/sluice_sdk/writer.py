@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterable, Iterator
 
 import grpc
 
-from . import contract, errors, frames, options as choices
+from . import contract, errors, frames
+from . import options as choices
 from ._gen.sluice.v1.file_pb2 import File
 from ._gen.sluice.v1.upload_pb2 import (
     CancelUploadRequest,
