@@ -33,7 +33,7 @@ func TestTheExamplesOfTheReadmeRunAsPrinted(t *testing.T) {
 		"Resume":                      "true true",
 		"Find and download":           "holiday.mp4 9437184",
 		"Watch":                       "STATE_",
-		"Errors":                      "server InvalidArgument INVALID_FIELD [{create_upload.name ",
+		"Errors":                      "server InvalidArgument INVALID_FIELD [{name ",
 		"Accounts and keys":           "The secret is shown once: true",
 		"Everything else":             "1 accounts",
 	}

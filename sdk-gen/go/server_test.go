@@ -64,7 +64,9 @@ func (s *server) kill() {
 	_ = s.command.Wait()
 }
 
-func (s *server) address() string { return strings.TrimPrefix(s.url, "http://") }
+func (s *server) address() string {
+	return strings.TrimPrefix(strings.TrimPrefix(s.url, "http://"), "https://")
+}
 
 func (s *server) secret(name string) string {
 	s.t.Helper()

@@ -141,7 +141,8 @@ func TestNamesThatAreTakenAndBadNamesAreRefused(t *testing.T) {
 		equal(t, failure.Transient(), false)
 
 		_, err = client.Upload(background, sluice.Bytes(content), sluice.WithName("a/../b"))
-		if !errors.As(err, &failure) || failure.Reason != sluice.ReasonInvalidField || len(failure.Violations) != 1 {
+		if !errors.As(err, &failure) || failure.Reason != sluice.ReasonInvalidField ||
+			len(failure.Violations) != 1 || failure.Violations[0].Field != "name" {
 			t.Fatalf("%v", err)
 		}
 	}

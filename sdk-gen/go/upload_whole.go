@@ -2,6 +2,7 @@ package sluice
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"google.golang.org/protobuf/proto"
@@ -43,6 +44,11 @@ func (t *transfer) uploadWhole(ctx context.Context, frames []frame) (*File, erro
 			return answer.GetFile(), nil
 		}
 		failure := failed(ctx, err)
+		for number := range failure.Violations {
+			// How the upload was opened is none of the caller's business.
+			field := &failure.Violations[number].Field
+			*field = strings.TrimPrefix(*field, "create_upload.")
+		}
 		if failure.Reason == ReasonFileExists || failure.Reason == ReasonFileChecksumMismatch {
 			t.abandon(ctx, failure.UploadID)
 		}

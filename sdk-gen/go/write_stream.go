@@ -68,8 +68,8 @@ func (s *writeStream) send(request *sluicev1.WriteUploadRequest, frame *frame) e
 	return err
 }
 
-// answerTo tells that there is nothing more to send and waits for the answer, which says more than the error
-// that sending may have met.
+// answerTo tells that there is nothing more to send and waits for the answer,
+// which says more than the error that sending may have met.
 func (s *writeStream) answerTo(sending error) (*sluicev1.WriteUploadResponse, error) {
 	if sending != nil && !errors.Is(sending, io.EOF) {
 		return nil, failed(s.ctx, sending)
