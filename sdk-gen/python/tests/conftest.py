@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 from typing import Any, TypeAlias
 
 import pytest
-from server import Server
 
+from server import Server
 from sluice_sdk import AsyncClient, Client, Series
 
 MIB = 1024 * 1024

@@ -7,9 +7,9 @@ import time
 from datetime import timedelta
 
 import pytest
+
 from conftest import MIB, Connect
 from server import Server
-
 from sluice_sdk import Client, ErrorKind, SluiceError, Tokens
 from sluice_sdk.session import OnTokens
 

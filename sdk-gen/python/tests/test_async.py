@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
+
 from conftest import MIB
 from server import Server
-
 from sluice_sdk import AsyncClient, File, FileDeleted, Progress, SnapshotEnd
-from sluice_sdk._gen.sluice.v1.file_pb2 import GetFileRequest, ReadFileRequest
+from sluice_sdk.v1 import GetFileRequest, ReadFileRequest
 
 
 @pytest_asyncio.fixture

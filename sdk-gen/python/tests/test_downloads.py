@@ -6,9 +6,9 @@ import io
 from pathlib import Path
 
 import pytest
+
 from conftest import MIB, Connect
 from server import Server
-
 from sluice_sdk import CancelToken, Client, ErrorKind, File, Progress, SluiceError
 
 

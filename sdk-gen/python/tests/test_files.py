@@ -8,10 +8,10 @@ import urllib.request
 from datetime import datetime, timedelta, timezone
 
 import pytest
+
 from conftest import MIB, Connect
 from proxy import network
 from server import Server
-
 from sluice_sdk import (
     Client,
     File,
@@ -22,7 +22,7 @@ from sluice_sdk import (
     Upload,
     verbs,
 )
-from sluice_sdk._gen.sluice.v1.file_pb2 import GetFileRequest, ListFilesRequest
+from sluice_sdk.v1 import GetFileRequest, ListFilesRequest
 
 
 def test_lists_come_page_by_page(

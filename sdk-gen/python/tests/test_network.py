@@ -8,10 +8,10 @@ import time
 from pathlib import Path
 
 import pytest
+
 from conftest import MIB, Connect
 from proxy import Faults, network
 from server import Server
-
 from sluice_sdk import Client, ErrorKind, Progress, SluiceError, connection
 
 # Headers, and frames that were in the buffers of the system when a connection broke.

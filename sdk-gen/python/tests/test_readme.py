@@ -11,9 +11,9 @@ import time
 from pathlib import Path
 
 import pytest
+
 from conftest import MIB
 from server import Server
-
 from sluice_sdk import Client
 
 README = (Path(__file__).parents[1] / "README.md").read_text()

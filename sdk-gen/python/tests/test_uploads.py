@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from conftest import MIB, Connect
 from server import Server
-
 from sluice_sdk import (
     CancelToken,
     Client,

@@ -1,5 +1,6 @@
 """The Python SDK of Sluice: upload, resume, find, download, watch and delete files."""
 
+from . import v1
 from ._gen.sluice.v1.account_pb2 import Account, ApiKey, Session, Usage
 from ._gen.sluice.v1.capabilities_pb2 import Capabilities
 from ._gen.sluice.v1.file_pb2 import File
@@ -63,4 +64,5 @@ __all__ = [
     "Violation",
     "Watch",
     "Writable",
+    "v1",
 ]

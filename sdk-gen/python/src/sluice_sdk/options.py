@@ -78,15 +78,18 @@ def create_request(
     name = options.get("name", name)
     if name is None:
         raise SluiceError(ErrorKind.USAGE, "bytes and streams have no name of their own: give one")
-    return CreateUploadRequest(
-        request_id=options.get("request_id") or str(uuid.uuid4()),
-        name=name,
-        content_type=options.get("content_type", ""),
-        size=size,
-        preferred_part_size=options.get("part_size"),
-        metadata=options.get("metadata"),
-        on_conflict=conflict(options) or ON_CONFLICT_UNSPECIFIED,
-    )
+    try:
+        return CreateUploadRequest(
+            request_id=options.get("request_id") or str(uuid.uuid4()),
+            name=name,
+            content_type=options.get("content_type", ""),
+            size=size,
+            preferred_part_size=options.get("part_size"),
+            metadata=options.get("metadata"),
+            on_conflict=conflict(options) or ON_CONFLICT_UNSPECIFIED,
+        )
+    except (TypeError, ValueError) as error:
+        raise SluiceError(ErrorKind.USAGE, f"an option cannot be sent: {error}") from error
 
 
 def expected(options: UploadOptions, read: int) -> ObjectChecksums:

@@ -7,13 +7,12 @@ import os
 import stat
 import threading
 from collections.abc import Awaitable
-from typing import Any, Protocol, TypeAlias, runtime_checkable
+from typing import Any, Protocol, TypeAlias
 
 from . import errors
 from .errors import ErrorKind, SluiceError
 
 
-@runtime_checkable
 class Readable(Protocol):
     """Anything with `read(size)` that gives bytes, and none at its end."""
 
@@ -21,7 +20,6 @@ class Readable(Protocol):
         """At most so many bytes."""
 
 
-@runtime_checkable
 class AsyncReadable(Protocol):
     """Anything with a coroutine `read(size)` that gives bytes, and none at its end."""
 
@@ -78,7 +76,7 @@ def open_source(source: object) -> Content | Once:
             file = open(source, "rb", buffering=0)
         except OSError as error:
             raise errors.local("read", os.fspath(source), error) from error
-        name = os.path.basename(os.fspath(source))
+        name = _text(os.path.basename(source))
         if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             return _Path(file, name)
         return Once(file, name, ours=True)
@@ -202,7 +200,12 @@ def exactly(read: Any, length: int) -> bytes:
 def _name_of(file: object) -> str | None:
     """The name of an open file; standard input and the like have none."""
     path = getattr(file, "name", None)
-    return os.path.basename(path) if isinstance(path, str) and path[:1] != "<" else None
+    return _text(os.path.basename(path)) if isinstance(path, str) and path[:1] != "<" else None
+
+
+def _text(name: str) -> str:
+    """A name without what is no UTF-8, which names of local files may have."""
+    return os.fsencode(name).decode("utf-8", "replace")
 
 
 def _modified(file: Any) -> int:

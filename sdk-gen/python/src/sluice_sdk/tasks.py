@@ -131,7 +131,10 @@ class Tasks(Runtime):
 
     @override
     async def to_the_end(self, work: Coroutine[Any, Any, None]) -> None:
-        await asyncio.shield(asyncio.ensure_future(work))
+        task = asyncio.ensure_future(work)
+        # Nobody may be left to hear of its failure.
+        task.add_done_callback(lambda done: done.cancelled() or done.exception())
+        await asyncio.shield(task)
 
     @override
     def lock(self) -> asyncio.Lock:

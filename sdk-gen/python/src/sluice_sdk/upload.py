@@ -206,19 +206,26 @@ class _Job:
         there = {part.offset: part for part in earlier}
         part_size = writer.upload.part_size
 
+        async def send_one(connection: Connection, number: int) -> bool:
+            # Nothing of a part may stay in memory while the next one is read.
+            part = await stream.part(connection.runtime, part_size)
+            if part is None:
+                return False
+            if part.final_size is not None:
+                self._reporter.ended(part.final_size)
+            end = part.start + part.size
+            known = there.get(part.start)
+            if known is None:
+                pieces = part.pieces.__iter__
+                await writer.persist(connection, number, part.start, end, pieces, part.final_size)
+            elif (known.size, known.crc32c) != (part.size, part.checksum):
+                raise _other(f"bytes {part.start}-{end} differ")
+            return True
+
         async def lane(number: int, runtime: Runtime) -> None:
             connection = self._connection.within(runtime)
-            while (part := await stream.part(runtime, part_size)) is not None:
-                if part.final_size is not None:
-                    self._reporter.ended(part.final_size)
-                known = there.get(part.start)
-                if known is None:
-                    end = part.start + part.size
-                    await writer.persist(
-                        connection, number, part.start, end, part.pieces.__iter__, part.final_size
-                    )
-                elif (known.size, known.crc32c) != (part.size, part.checksum):
-                    raise _other(f"the bytes from {part.start} differ")
+            while await send_one(connection, number):
+                pass
 
         await self._in_lanes(lane)
         self._reporter.ended(stream.size)
