@@ -47,7 +47,9 @@ impl From<Status> for Error {
             let violations = request.field_violations.iter();
             inner.violations = violations
                 .map(|violation| FieldViolation {
-                    field: violation.field.clone(),
+                    // Whether an upload is opened by a call of its own is no matter of
+                    // the caller's.
+                    field: violation.field.trim_start_matches("create_upload.").to_owned(),
                     description: violation.description.clone(),
                 })
                 .collect();
@@ -163,7 +165,7 @@ mod tests {
             ERROR_DOMAIN,
             std::collections::HashMap::new(),
         );
-        details.add_bad_request_violation("name", "too long");
+        details.add_bad_request_violation("create_upload.name", "too long");
         details.set_retry_info(Some(Duration::from_secs(3)));
         let error: Error =
             Status::with_error_details(Code::InvalidArgument, "refused", details).into();
