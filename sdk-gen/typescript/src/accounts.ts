@@ -63,7 +63,8 @@ export class AccountCalls<S> extends Calls<S> {
 
   /** Ends the session of this client, on the server and in its store. */
   async logout(options?: CallOptions): Promise<void> {
-    if (!(this.credential instanceof Session)) throw new SluiceError("usage", "nobody has signed in");
+    if (!(this.credential instanceof Session))
+      throw new SluiceError("usage", "nobody has signed in");
     await this.credential.end((refreshToken) =>
       this.unary((call) => this.auth.logout({ refreshToken }, call), options),
     );
@@ -106,7 +107,10 @@ export class AccountCalls<S> extends Calls<S> {
   sessions(options?: CallOptions): AsyncGenerator<SessionRecord, void, undefined> {
     return pages(async (pageToken) => {
       const request = { pageSize: PAGE_SIZE, pageToken };
-      const page = await this.unary((call) => this.raw.accounts.listSessions(request, call), options);
+      const page = await this.unary(
+        (call) => this.raw.accounts.listSessions(request, call),
+        options,
+      );
       return { entries: page.sessions, nextPageToken: page.nextPageToken };
     });
   }
@@ -146,7 +150,10 @@ export class AccountCalls<S> extends Calls<S> {
   apiKeys(options?: CallOptions): AsyncGenerator<ApiKey, void, undefined> {
     return pages(async (pageToken) => {
       const request = { pageSize: PAGE_SIZE, pageToken };
-      const page = await this.unary((call) => this.raw.accounts.listApiKeys(request, call), options);
+      const page = await this.unary(
+        (call) => this.raw.accounts.listApiKeys(request, call),
+        options,
+      );
       return { entries: page.apiKeys, nextPageToken: page.nextPageToken };
     });
   }

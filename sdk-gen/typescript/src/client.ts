@@ -39,7 +39,10 @@ export class Client<S> extends FileCalls<S> {
    * Reads a file, or a range of it, piece by piece. Each piece was verified by its CRC-32C; after
    * a break it goes on where it was.
    */
-  async *read(fileId: string, options: ReadOptions = {}): AsyncGenerator<Uint8Array, void, undefined> {
+  async *read(
+    fileId: string,
+    options: ReadOptions = {},
+  ): AsyncGenerator<Uint8Array, void, undefined> {
     for await (const frame of readFrames(this, fileId, options)) yield frame.content;
   }
 
@@ -70,13 +73,19 @@ export class Client<S> extends FileCalls<S> {
 
   /** Ends an upload without a file and frees its storage and quota. */
   async cancelUpload(uploadId: string, options?: CallOptions): Promise<Upload> {
-    const answer = await this.unary((call) => this.raw.uploads.cancelUpload({ uploadId }, call), options);
+    const answer = await this.unary(
+      (call) => this.raw.uploads.cancelUpload({ uploadId }, call),
+      options,
+    );
     return required(answer.upload, "upload");
   }
 
   /** What the server offers, and its limits. Needs no credential. */
   async capabilities(options?: CallOptions): Promise<Capabilities> {
-    const answer = await this.unary((call) => this.raw.capabilities.getCapabilities({}, call), options);
+    const answer = await this.unary(
+      (call) => this.raw.capabilities.getCapabilities({}, call),
+      options,
+    );
     return required(answer.capabilities, "capabilities");
   }
 }

@@ -20,13 +20,7 @@ import { ErrorReason } from "./gen/sluice/v1/common_pb.js";
  * - `usage`: the SDK was asked for something that cannot be.
  */
 export type ErrorKind =
-  | "server"
-  | "transport"
-  | "local"
-  | "source_changed"
-  | "corrupt"
-  | "cancelled"
-  | "usage";
+  "server" | "transport" | "local" | "source_changed" | "corrupt" | "cancelled" | "usage";
 
 /** A name of the contract's `ErrorReason`, such as `"FILE_EXISTS"`. */
 export type Reason = Exclude<keyof typeof ErrorReason, "UNSPECIFIED">;
@@ -127,7 +121,12 @@ export function required<T>(value: T | undefined, what: string): T {
 
 /** The name of a number of `ErrorReason`; absent for one newer than this SDK. */
 export function reasonName(reason: ErrorReason): Reason | undefined {
-  return knownReason(ErrorReason[reason] ?? "");
+  return knownReason(nameOf(ErrorReason, reason));
+}
+
+/** The name of an enum's value; servers may send values newer than this SDK. */
+export function nameOf(names: Readonly<Record<number, string>>, value: number): string {
+  return names[value] ?? "UNKNOWN";
 }
 
 function knownReason(name: string): Reason | undefined {
@@ -150,7 +149,11 @@ function fromStatus(error: ConnectError): SluiceError {
     const cause = error.cause ?? error;
     const refused = refusedCertificate(cause);
     const message = `no connection to the server: ${rawMessage}`;
-    return new SluiceError("transport", message, { code, cause, ...(refused && { transient: false }) });
+    return new SluiceError("transport", message, {
+      code,
+      cause,
+      ...(refused && { transient: false }),
+    });
   }
   const delay = error.findDetails(RetryInfoSchema)[0]?.retryDelay;
   return new SluiceError("server", rawMessage, {

@@ -112,7 +112,10 @@ export class FileCalls<S> extends AccountCalls<S> {
       disposition: inline ? Disposition.INLINE : Disposition.ATTACHMENT,
       ...(ttlMs !== undefined && { ttl: durationFromMs(ttlMs) }),
     };
-    const answer = await this.unary((call) => this.raw.files.signDownloadUrl(request, call), options);
+    const answer = await this.unary(
+      (call) => this.raw.files.signDownloadUrl(request, call),
+      options,
+    );
     return { url: answer.url, expiresAt: timestampDate(required(answer.expireTime, "expiry")) };
   }
 

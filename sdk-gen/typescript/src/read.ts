@@ -1,8 +1,9 @@
 // The content of files, verified, whatever happens on the way.
 
 import { type Calls } from "./calls.js";
-import { loadCrc32c } from "./crc32c.js";
+import { combineCrc32c, loadCrc32c } from "./crc32c.js";
 import { SluiceError } from "./errors.js";
+import type { File } from "./gen/sluice/v1/file_pb.js";
 
 /** A server has this long for the next piece; keep-alive notices dead connections earlier. */
 const STALL_MS = 60_000;
@@ -47,12 +48,16 @@ export async function* readFrames<S>(
         offset: BigInt(offset),
         limit: BigInt(end === undefined ? 0 : end - offset),
       };
-      for await (const { readOffset, checksummedData } of calls.raw.files.readFile(request, { signal: both })) {
+      for await (const { readOffset, checksummedData } of calls.raw.files.readFile(request, {
+        signal: both,
+      })) {
         moved();
         if (!checksummedData) continue;
         const { content, crc32c: expected } = checksummedData;
         if (Number(readOffset) !== offset || crc32c(content) !== expected) {
-          throw new SluiceError("corrupt", `bytes from ${offset} arrived damaged`, { transient: true });
+          throw new SluiceError("corrupt", `bytes from ${offset} arrived damaged`, {
+            transient: true,
+          });
         }
         attempts.progressed();
         offset += content.length;
@@ -70,6 +75,49 @@ export async function* readFrames<S>(
       stall.abort(stalled());
     }
   }
+}
+
+/** Told for every piece of a download that arrives. */
+export type OnDownload = (progress: { received: number; total: number }) => void;
+
+/** What was read of a file so far. */
+export interface Piece {
+  readonly size: number;
+  readonly crc32c: number;
+}
+
+/** The beginning of every file. */
+export const NOTHING: Piece = { size: 0, crc32c: 0 };
+
+/** Reads what comes after a beginning and writes it; answers with the whole. */
+export async function pour<S>(
+  calls: Calls<S>,
+  file: File,
+  from: Piece,
+  write: (content: Uint8Array, offset: number) => Promise<void>,
+  options: { onProgress?: OnDownload | undefined; signal?: AbortSignal | undefined },
+): Promise<Piece> {
+  const total = Number(file.size);
+  let { size, crc32c } = from;
+  if (size === total) return from;
+  for await (const frame of readFrames(calls, file.id, { offset: size, signal: options.signal })) {
+    await write(frame.content, size);
+    size += frame.content.length;
+    crc32c = combineCrc32c(crc32c, frame.crc32c, frame.content.length);
+    options.onProgress?.({ received: size, total });
+  }
+  return { size, crc32c };
+}
+
+/** Whether what was read is the file. */
+export function isFile({ size, checksums }: File, whole: Piece): boolean {
+  const expected = checksums?.crc32c;
+  return Number(size) === whole.size && (expected === undefined || expected === whole.crc32c);
+}
+
+/** What arrived is not the file. */
+export function notTheFile({ name }: File): SluiceError {
+  return new SluiceError("corrupt", `what arrived is not ${name}: its checksum differs; try again`);
 }
 
 function stalled(): SluiceError {

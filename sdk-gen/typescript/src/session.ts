@@ -65,7 +65,10 @@ export interface Credential {
 export function fixedCredential(token: string): Credential {
   const trimmed = token.trim();
   if (!/^[\x21-\x7e]*$/.test(trimmed)) {
-    throw new SluiceError("usage", "the API key has characters that no key has; was it copied whole?");
+    throw new SluiceError(
+      "usage",
+      "the API key has characters that no key has; was it copied whole?",
+    );
   }
   return { authorization: () => (trimmed ? `Bearer ${trimmed}` : undefined) };
 }

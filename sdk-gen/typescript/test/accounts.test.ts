@@ -54,7 +54,9 @@ test("wrong credentials are refused", async () => {
   const wrong = await failure<SluiceError>(anonymous.login({ email, password: "something else" }));
   assert.equal(wrong.reason, "CREDENTIALS_INVALID");
   assert.equal(wrong.transient, false);
-  const again = await failure<SluiceError>(anonymous.register({ email, password: "something else" }));
+  const again = await failure<SluiceError>(
+    anonymous.register({ email, password: "something else" }),
+  );
   assert.equal(again.reason, "ACCOUNT_EXISTS");
   const nobody = await failure<SluiceError>(anonymous.account());
   assert.equal(nobody.reason, "CREDENTIALS_INVALID");
@@ -135,7 +137,11 @@ test("a session that has ended says so and asks no more", async () => {
 test("API keys are made, listed and revoked", async () => {
   const { tokens } = await somebody();
   const client = new Client({ server: server.url, session: tokens });
-  const { apiKey, secret } = await client.createApiKey({ name: "reader", scopes: ["files:read"], ttlMs: 3_600_000 });
+  const { apiKey, secret } = await client.createApiKey({
+    name: "reader",
+    scopes: ["files:read"],
+    ttlMs: 3_600_000,
+  });
   const reader = new Client({ server: server.url, apiKey: `${secret}\n` });
   for await (const _ of reader.list()) assert.fail("there are no files");
   const error = await failure<SluiceError>(reader.upload(Buffer.from("x"), { name: "x" }));

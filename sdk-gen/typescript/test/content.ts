@@ -46,5 +46,7 @@ export async function failure<E>(promise: Promise<unknown>): Promise<E> {
   } catch (error) {
     return error as E;
   }
-  throw new Error(`it did not fail but gave ${JSON.stringify(value, (_, v: unknown) => (typeof v === "bigint" ? String(v) : v))}`);
+  throw new Error(
+    `it did not fail but gave ${JSON.stringify(value, (_, v: unknown) => (typeof v === "bigint" ? String(v) : v))}`,
+  );
 }

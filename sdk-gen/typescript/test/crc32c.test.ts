@@ -15,7 +15,11 @@ test("checksums of pieces combine to that of the whole", async () => {
   const bytes = content(100_000);
   for (const at of [0, 1, 2, 3, 4, 255, 256, 4096, 65_537, 99_999, 100_000]) {
     const [first, second] = [bytes.subarray(0, at), bytes.subarray(at)];
-    assert.equal(combineCrc32c(crc32c(first), crc32c(second), second.length), crc32c(bytes), `at ${at}`);
+    assert.equal(
+      combineCrc32c(crc32c(first), crc32c(second), second.length),
+      crc32c(bytes),
+      `at ${at}`,
+    );
   }
 });
 

@@ -7,6 +7,7 @@ import {
   type ClientOptions,
   Code,
   type File,
+  FileState,
   type Progress,
   type ScopeName,
   SluiceError,
@@ -40,7 +41,16 @@ interface Command {
 
 const TRANSFER = ["part_size", "concurrency", "path", "cancel_after"];
 const KEYS: Record<string, string[]> = {
-  upload: [...TRANSFER, "stream", "name", "content_type", "metadata", "on_conflict", "request_id", "expected_sha256"],
+  upload: [
+    ...TRANSFER,
+    "stream",
+    "name",
+    "content_type",
+    "metadata",
+    "on_conflict",
+    "request_id",
+    "expected_sha256",
+  ],
   resume: [...TRANSFER, "upload_id"],
   download: ["path", "file_id"],
   list: ["name_prefix"],
@@ -132,20 +142,26 @@ async function perform(client: Client, command: Command): Promise<object> {
       return {};
     case "sign": {
       const seconds = command.ttl_seconds;
-      const { url } = await client.sign(fileId(), seconds === undefined ? {} : { ttlMs: seconds * 1000 });
+      const { url } = await client.sign(
+        fileId(),
+        seconds === undefined ? {} : { ttlMs: seconds * 1000 },
+      );
       return { url };
     }
     case "watch":
       for await (const event of client.watch()) {
         if (event.type !== "file") continue;
-        // 2 is READY.
-        if (event.file.name === command.until && event.file.state === 2) return { file: brief(event.file) };
+        if (event.file.name === command.until && event.file.state === FileState.READY)
+          return { file: brief(event.file) };
       }
       throw new SluiceError("transport", "the events have ended");
     case "account":
       return { account: { id: (await client.account()).id } };
     default: {
-      const request = { name: needed(command.name, "name"), scopes: needed(command.scopes, "scopes") };
+      const request = {
+        name: needed(command.name, "name"),
+        scopes: needed(command.scopes, "scopes"),
+      };
       const { apiKey, secret } = await client.createApiKey(request);
       return { key_id: apiKey.id, secret };
     }
@@ -156,7 +172,7 @@ async function perform(client: Client, command: Command): Promise<object> {
 function codeName(code: Code | undefined): string | null {
   if (code === undefined) return null;
   if (code === Code.Canceled) return "CANCELLED";
-  return (Code[code] ?? "").replace(/(?<=[a-z])[A-Z]/g, "_$&").toUpperCase();
+  return Code[code].replace(/(?<=[a-z])[A-Z]/g, "_$&").toUpperCase();
 }
 
 function told(error: SluiceError): object {
@@ -181,7 +197,10 @@ async function main(): Promise<void> {
     return;
   }
   const { server, api_key: apiKey, tokens, give_up_after_ms: giveUpAfterMs } = command;
-  const session = tokens && { accessToken: tokens.access_token, refreshToken: tokens.refresh_token };
+  const session = tokens && {
+    accessToken: tokens.access_token,
+    refreshToken: tokens.refresh_token,
+  };
   const options: ClientOptions = { server, apiKey, session, giveUpAfterMs };
   try {
     say({ event: "done", ...(await perform(new Client(options), command)) });

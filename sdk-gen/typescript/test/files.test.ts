@@ -29,7 +29,10 @@ test("lists go over all pages, in their order", async () => {
     client.upload(Buffer.from([index & 255]), { name: `many/${String(index).padStart(4, "0")}` });
   while (numbers.length > 0) await Promise.all(numbers.splice(0, 50).map(upload));
   const listed = await names(client.list({ prefix: "many/" }));
-  assert.deepEqual(listed, Array.from({ length: count }, (_, index) => `many/${String(index).padStart(4, "0")}`));
+  assert.deepEqual(
+    listed,
+    Array.from({ length: count }, (_, index) => `many/${String(index).padStart(4, "0")}`),
+  );
 
   // Whoever stops in the middle asks for no further page.
   for await (const { name } of client.list({ orderBy: "name" })) {
@@ -43,7 +46,7 @@ test("folders are folded", async () => {
     await client.upload(Buffer.from("x"), { name });
   }
   const entries = [];
-  for await (const { file, folder } of client.listFolder("box/")) entries.push(folder ?? file?.name);
+  for await (const { file, folder } of client.listFolder("box/")) entries.push(folder ?? file.name);
   assert.deepEqual(entries.sort(), ["box/a", "box/deep/", "box/z"]);
 });
 
@@ -54,7 +57,9 @@ test("files are found, changed and deleted", async () => {
   const renamed = await client.update(file.id, { name: "new", metadata: { a: "1" } });
   assert.equal(renamed.name, "new");
   assert.deepEqual((await client.get(file.id)).metadata, { a: "1" });
-  const stale = await failure<SluiceError>(client.update(file.id, { name: "newer", etag: file.etag }));
+  const stale = await failure<SluiceError>(
+    client.update(file.id, { name: "newer", etag: file.etag }),
+  );
   assert.equal(stale.reason, "ETAG_MISMATCH");
   await client.delete(file.id);
   const gone = await failure<SluiceError>(client.get(file.id));
@@ -92,7 +97,9 @@ test("a download is the file, whole and in ranges", async () => {
   const { file } = await client.upload(bytes, { name: "down" });
   const path = server.path("down");
   const told: number[] = [];
-  const done = await client.download(file.id, path, { onProgress: ({ received }) => told.push(received) });
+  const done = await client.download(file.id, path, {
+    onProgress: ({ received }) => told.push(received),
+  });
   assert.deepEqual([done.received, done.resumed], [bytes.length, 0]);
   assert.ok((await readFile(path)).equals(bytes));
   assert.equal(told.at(-1), bytes.length);
@@ -105,7 +112,8 @@ test("a download is the file, whole and in ranges", async () => {
   assert.ok((await collected).equals(bytes));
 
   const pieces = [];
-  for await (const piece of client.read(file.id, { offset: MIB - 3, limit: 2 * MIB })) pieces.push(piece);
+  for await (const piece of client.read(file.id, { offset: MIB - 3, limit: 2 * MIB }))
+    pieces.push(piece);
   assert.ok(Buffer.concat(pieces).equals(bytes.subarray(MIB - 3, 3 * MIB - 3)));
 
   const empty = await client.upload(Buffer.alloc(0), { name: "nothing" });
@@ -137,9 +145,13 @@ test("a download that is cancelled leaves its part", async () => {
   const { file } = await client.upload(content(16 * MIB, 7), { name: "left" });
   const path = server.path("left");
   const controller = new AbortController();
-  const onProgress = ({ received }: { received: number }) => received >= 4 * MIB && controller.abort();
+  const onProgress = ({ received }: { received: number }) =>
+    received >= 4 * MIB && controller.abort();
   const error = await failure<SluiceError>(
-    client.download(file.id, path, { signal: controller.signal, onProgress: (p) => void onProgress(p) }),
+    client.download(file.id, path, {
+      signal: controller.signal,
+      onProgress: (p) => void onProgress(p),
+    }),
   );
   assert.equal(error.kind, "cancelled");
   await assert.rejects(stat(path), { code: "ENOENT" });
@@ -161,7 +173,8 @@ test("watching shows a snapshot and every change", async () => {
   for await (const event of client.watch({ fileIds: [first.file.id] })) {
     seen.push(event);
     if (event.type === "snapshotEnd") await client.update(first.file.id, { name: "watched-2" });
-    if (event.type === "file" && event.file.name === "watched-2") await client.delete(first.file.id);
+    if (event.type === "file" && event.file.name === "watched-2")
+      await client.delete(first.file.id);
     if (event.type === "fileDeleted") break;
   }
   assert.deepEqual(
@@ -195,7 +208,9 @@ test("watching and reading end when they are cancelled", { timeout: 5000 }, asyn
 test("the generated clients are at hand", async () => {
   const { files } = await client.raw.files.listFiles({ pageSize: 1 });
   assert.equal(files.length, 1);
-  const thrown = await failure(client.raw.files.getFile({ fileId: "file_01890000-0000-7000-8000-000000000000" }));
+  const thrown = await failure(
+    client.raw.files.getFile({ fileId: "file_01890000-0000-7000-8000-000000000000" }),
+  );
   const { SluiceError } = await import("../src/node/index.js");
   assert.equal(SluiceError.from(thrown).reason, "FILE_NOT_FOUND");
   assert.equal((await client.capabilities()).version.split(".").length, 3);

@@ -15,8 +15,14 @@ test("the pieces of a message decode to the message", () => {
     [{}],
     [{ complete: true }],
     [{}, frame(2 ** 40, Buffer.from("abc"))],
-    [{ firstMessage: { case: "uploadId", value: "upl_1" }, writerEpoch: 7n, finalSize: 9n }, frame(0, content(300_000))],
-    [{ firstMessage: { case: "createUpload", value: { name: "ä", size: 3n } }, complete: true }, frame(0, Buffer.from("abc"), 0)],
+    [
+      { firstMessage: { case: "uploadId", value: "upl_1" }, writerEpoch: 7n, finalSize: 9n },
+      frame(0, content(300_000)),
+    ],
+    [
+      { firstMessage: { case: "createUpload", value: { name: "ä", size: 3n } }, complete: true },
+      frame(0, Buffer.from("abc"), 0),
+    ],
   ];
   for (const [fields, data] of cases) {
     const { head, content } = encode(fields, data);
@@ -26,7 +32,9 @@ test("the pieces of a message decode to the message", () => {
     const expected = create(WriteUploadRequestSchema, {
       ...fields,
       writeOffset: BigInt(data?.offset ?? 0),
-      ...(data && { checksummedData: { content: data.content as Uint8Array<ArrayBuffer>, crc32c: data.crc32c } }),
+      ...(data && {
+        checksummedData: { content: data.content as Uint8Array<ArrayBuffer>, crc32c: data.crc32c },
+      }),
     });
     const decoded = fromBinary(WriteUploadRequestSchema, bytes.subarray(5));
     assert.ok(equals(WriteUploadRequestSchema, decoded, expected));
@@ -42,8 +50,10 @@ test("content is not copied", () => {
 test("no frame crosses a multiple of the frame size", async () => {
   const bytes = content(3 * FRAME_SIZE + 5);
   const frames: [number, number][] = [];
-  const read = (offset: number, size: number) => new Uint8Array(bytes.subarray(offset, offset + size));
-  for await (const { offset, size } of readFrames(7, bytes.length, read)) frames.push([offset, size]);
+  const read = (offset: number, size: number) =>
+    new Uint8Array(bytes.subarray(offset, offset + size));
+  for await (const { offset, size } of readFrames(7, bytes.length, read))
+    frames.push([offset, size]);
   assert.deepEqual(frames, [
     [7, FRAME_SIZE - 7],
     [FRAME_SIZE, FRAME_SIZE],
@@ -53,7 +63,8 @@ test("no frame crosses a multiple of the frame size", async () => {
 });
 
 async function* chunks(bytes: Buffer, size: number) {
-  for (let start = 0; start < bytes.length; start += size) yield bytes.subarray(start, start + size);
+  for (let start = 0; start < bytes.length; start += size)
+    yield bytes.subarray(start, start + size);
 }
 
 test("a stream is cut into parts that are whole but for the last", async () => {
@@ -63,22 +74,28 @@ test("a stream is cut into parts that are whole but for the last", async () => {
     // Looking ahead loses nothing.
     assert.equal(await input.hasMoreThan(3 * FRAME_SIZE), true);
     const parts: Frame[][] = [];
-    while (!input.ended) parts.push(await input.part(2 * FRAME_SIZE));
-    assert.deepEqual(parts.map((part) => part.length), [2, 2, 2]);
+    while (!input.ended()) parts.push(await input.part(2 * FRAME_SIZE));
+    assert.deepEqual(
+      parts.map((part) => part.length),
+      [2, 2, 2],
+    );
     const whole = Buffer.concat(parts.flat().map((frame) => frame.content as Uint8Array));
     assert.ok(whole.equals(bytes), `chunks of ${size}`);
-    assert.deepEqual(parts.flat().map((frame) => frame.offset / FRAME_SIZE), [0, 1, 2, 3, 4, 5]);
+    assert.deepEqual(
+      parts.flat().map((frame) => frame.offset / FRAME_SIZE),
+      [0, 1, 2, 3, 4, 5],
+    );
   }
 });
 
 test("the end of a stream is known with its last part", async () => {
   const input = new Input(chunks(content(4 * FRAME_SIZE), 70_000));
   await input.part(2 * FRAME_SIZE);
-  assert.equal(input.ended, false);
+  assert.equal(input.ended(), false);
   await input.part(2 * FRAME_SIZE);
-  assert.equal(input.ended, true);
+  assert.equal(input.ended(), true);
 
   const empty = new Input(chunks(Buffer.alloc(0), 1));
   assert.equal(await empty.hasMoreThan(0), false);
-  assert.equal(empty.ended, true);
+  assert.equal(empty.ended(), true);
 });

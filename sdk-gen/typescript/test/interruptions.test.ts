@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { createReadStream } from "node:fs";
 import { after, before, test } from "node:test";
-import { Client } from "../src/node/index.js";
+import { Client, FileState } from "../src/node/index.js";
 import { MIB, content, file, sha256, stored } from "./content.js";
 import { type Fault, Network } from "./network.js";
 import { Server } from "./server.js";
@@ -15,7 +15,10 @@ before(async () => {
 });
 after(() => server.stop());
 
-async function through<T>(faults: Fault[], work: (client: Client, network: Network) => Promise<T>): Promise<T> {
+async function through<T>(
+  faults: Fault[],
+  work: (client: Client, network: Network) => Promise<T>,
+): Promise<T> {
   const network = await Network.before(server.url, faults);
   const far = new Client({ server: network.url, apiKey: server.apiKey });
   try {
@@ -31,24 +34,39 @@ test("an upload survives cuts and sends little twice", async () => {
   const size = 48 * MIB;
   const part = 2 * MIB;
   const bytes = await file(path, size, 1);
-  const faults: Fault[] = [1, 3, 5, 2, 4].map((after) => ({ after: after * MIB + 12_345, fault: "cut" }));
+  const faults: Fault[] = [1, 3, 5, 2, 4].map((after) => ({
+    after: after * MIB + 12_345,
+    fault: "cut",
+  }));
   await through([...faults], async (far, network) => {
     const uploaded = await far.upload(path, { partSize: part });
     assert.equal(await stored(client, uploaded.file.id), sha256(bytes));
     assert.deepEqual(network.faults, []);
     const again = network.received - size;
-    assert.ok(again > 0 && again <= faults.length * (part + 128 * 1024), `${again} bytes sent twice`);
+    assert.ok(
+      again > 0 && again <= faults.length * (part + 128 * 1024),
+      `${again} bytes sent twice`,
+    );
   });
 });
 
 test("a read-once stream survives cuts", async () => {
   const path = server.path("cut-stream");
   const bytes = await file(path, 20 * MIB, 2);
-  await through([{ after: 2 * MIB, fault: "cut" }, { after: 3 * MIB, fault: "cut" }], async (far, network) => {
-    const uploaded = await far.upload(createReadStream(path), { name: "cut-stream", partSize: 2 * MIB });
-    assert.equal(await stored(client, uploaded.file.id), sha256(bytes));
-    assert.deepEqual(network.faults, []);
-  });
+  await through(
+    [
+      { after: 2 * MIB, fault: "cut" },
+      { after: 3 * MIB, fault: "cut" },
+    ],
+    async (far, network) => {
+      const uploaded = await far.upload(createReadStream(path), {
+        name: "cut-stream",
+        partSize: 2 * MIB,
+      });
+      assert.equal(await stored(client, uploaded.file.id), sha256(bytes));
+      assert.deepEqual(network.faults, []);
+    },
+  );
 });
 
 test("a bit that flips on the way costs its part", async () => {
@@ -100,7 +118,7 @@ test("events go on after a cut", async () => {
       if (event.type === "snapshotEnd") {
         await client.upload(content(10), { name: "event-1" });
       }
-      if (event.type !== "file" || event.file.state !== 2) continue;
+      if (event.type !== "file" || event.file.state !== FileState.READY) continue;
       names.push(event.file.name);
       if (event.file.name === "event-2") break;
       network.cut();
@@ -138,7 +156,10 @@ test("an upload survives a crash of the server", async () => {
 test("it gives up after the time without progress", async () => {
   const nowhere = new Client({ server: "http://127.0.0.1:1", apiKey: "x", giveUpAfterMs: 1500 });
   const started = performance.now();
-  await assert.rejects(nowhere.upload(content(10), { name: "x" }), { kind: "transport", transient: true });
+  await assert.rejects(nowhere.upload(content(10), { name: "x" }), {
+    kind: "transport",
+    transient: true,
+  });
   const waited = performance.now() - started;
   assert.ok(waited > 300 && waited < 5000, `${waited} ms`);
 });

@@ -1,6 +1,12 @@
 // A network between client and server that cuts, stalls, damages and loses.
 
-import { type AddressInfo, type Server as Listener, type Socket, connect, createServer } from "node:net";
+import {
+  type AddressInfo,
+  type Server as Listener,
+  type Socket,
+  connect,
+  createServer,
+} from "node:net";
 
 /** What happens to one connection once so many bytes have come from the client. */
 export interface Fault {

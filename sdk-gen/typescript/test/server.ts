@@ -58,6 +58,8 @@ export class Server {
       stdio: ["ignore", "pipe", "pipe"],
     });
     this.#process = child;
+    // Also where the tests end by an error of their own.
+    process.once("exit", () => child.kill("SIGKILL"));
     let said = "";
     child.stderr.on("data", (chunk: Buffer) => (said += chunk.toString()));
     for await (const line of createInterface(child.stdout)) {

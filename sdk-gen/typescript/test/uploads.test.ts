@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { createReadStream } from "node:fs";
 import { appendFile, open, writeFile } from "node:fs/promises";
 import { after, before, test } from "node:test";
-import { Client, type Progress, SluiceError } from "../src/node/index.js";
+import { Client, FileState, type Progress, SluiceError } from "../src/node/index.js";
 import { MIB, content, failure, file, sha256, stored } from "./content.js";
 import { Server } from "./server.js";
 
@@ -85,7 +85,10 @@ test("a small stream is one call, and one that ends at a part's end is whole", a
     for (let sent = 0; sent < size; sent += 512 * 1024) yield content(512 * 1024, sent + 1);
   }
   for (const size of [0, MIB, 4 * MIB]) {
-    const { file, sent } = await client.upload(bytes(size), { name: `stream-${size}`, partSize: 2 * MIB });
+    const { file, sent } = await client.upload(bytes(size), {
+      name: `stream-${size}`,
+      partSize: 2 * MIB,
+    });
     assert.equal(Number(file.size), size);
     assert.equal(sent, size);
   }
@@ -99,7 +102,9 @@ test("a stream that fails leaves an upload and says why", async () => {
     yield content(3 * MIB);
     throw new Error("the cable is out");
   }
-  const error = await failure<SluiceError>(client.upload(broken(), { name: "broken", partSize: MIB }));
+  const error = await failure<SluiceError>(
+    client.upload(broken(), { name: "broken", partSize: MIB }),
+  );
   assert.equal(error.kind, "local");
   assert.match(error.message, /the cable is out/);
   assert.match(error.uploadId ?? "", /^upl_/);
@@ -124,15 +129,17 @@ test("declared checksums are compared, and nothing wrong is published", async ()
     const bytes = content(size, 5);
     const name = `declared-${size}`;
     const wrong = { crc32c: 1 };
-    const error = await failure<SluiceError>(client.upload(bytes, { name, expectedChecksums: wrong }));
+    const error = await failure<SluiceError>(
+      client.upload(bytes, { name, expectedChecksums: wrong }),
+    );
     assert.equal(error.reason, "FILE_CHECKSUM_MISMATCH");
     assert.equal(await client.find(name), undefined);
     const right = { sha256: Buffer.from(sha256(bytes), "hex") };
     const { file } = await client.upload(bytes, { name, expectedChecksums: right });
     for await (const event of client.watch({ fileIds: [file.id] })) {
-      if (event.type === "file" && event.file.state !== 1) break;
+      if (event.type === "file" && event.file.state !== FileState.PROCESSING) break;
     }
-    assert.equal((await client.get(file.id)).state, 2, "READY");
+    assert.equal((await client.get(file.id)).state, FileState.READY);
   }
 });
 
@@ -284,15 +291,21 @@ test("parts go to signed URLs", async () => {
   const { file: uploaded, sent } = await client.upload(path, { direct: true, partSize: 2 * MIB });
   assert.equal(sent, bytes.length);
   for await (const event of client.watch({ fileIds: [uploaded.id] })) {
-    if (event.type === "file" && event.file.state === 2) break;
+    if (event.type === "file" && event.file.state === FileState.READY) break;
   }
   assert.equal(await stored(client, uploaded.id), sha256(bytes));
 });
 
 test("what cannot be is refused at once", async () => {
-  const usage = async (promise: Promise<unknown>) => assert.equal((await failure<SluiceError>(promise)).kind, "usage");
+  const usage = async (promise: Promise<unknown>) =>
+    assert.equal((await failure<SluiceError>(promise)).kind, "usage");
   await usage(client.upload(Buffer.from("x")));
-  await usage(client.upload(createReadStream(server.path("none")).on("error", () => undefined), { name: "x", direct: true }));
+  await usage(
+    client.upload(
+      createReadStream(server.path("none")).on("error", () => undefined),
+      { name: "x", direct: true },
+    ),
+  );
   assert.throws(() => new Client({ server: "files.example.com" }), { kind: "usage" });
   assert.throws(() => new Client({ server: server.url, apiKey: "a\nb" }), { kind: "usage" });
   const missing = await failure<SluiceError>(client.upload(server.path("missing")));

@@ -7,13 +7,13 @@ import { combineCrc32c, loadCrc32c } from "../crc32c.js";
 import { SluiceError } from "../errors.js";
 import type { File } from "../gen/sluice/v1/file_pb.js";
 import { FRAME_SIZE } from "../platform.js";
-import { readFrames } from "../read.js";
+import { NOTHING, type OnDownload, type Piece, isFile, notTheFile, pour } from "../read.js";
 import { local } from "./source.js";
 
 /** Choices about one download. */
 export interface DownloadOptions {
   /** Called for every piece that arrives. */
-  onProgress?: ((progress: { received: number; total: number }) => void) | undefined;
+  onProgress?: OnDownload | undefined;
   /** Stops the download. What a partial file has is kept for the next attempt. */
   signal?: AbortSignal | undefined;
 }
@@ -40,7 +40,15 @@ export async function downloadTo<S>(
 ): Promise<Downloaded> {
   const partial = `${path}.part`;
   // Without "w", so that what is there stays.
-  const handle = await open(partial, "r+").catch(() => open(partial, "w+")).catch(local("write", partial));
+  const handle = await open(partial, "r+")
+    .catch(() => open(partial, "w+"))
+    .catch(local("write", partial));
+  const write = async (content: Uint8Array, offset: number) => {
+    for (let start = 0; start < content.length;) {
+      const { bytesWritten } = await handle.write(content, start, undefined, offset + start);
+      start += bytesWritten;
+    }
+  };
   let received = 0;
   let resumed = 0;
   try {
@@ -48,7 +56,7 @@ export async function downloadTo<S>(
     const there = await checksum(handle, Math.min((await handle.stat()).size, size));
     resumed = there.size;
     for (let from = there; ; from = NOTHING) {
-      const whole = await fetchRest(calls, file, handle, from, options);
+      const whole = await pour(calls, file, from, write, options);
       received += whole.size - from.size;
       if (isFile(file, whole)) break;
       resumed = 0;
@@ -70,52 +78,11 @@ export async function downloadTo<S>(
   return { file, received, resumed };
 }
 
-/** Whether a checksum is that of the file. */
-export function isFile({ size, checksums }: File, whole: Piece): boolean {
-  const expected = checksums?.crc32c;
-  return Number(size) === whole.size && (expected === undefined || expected === whole.crc32c);
-}
-
-/** What arrived is not the file. */
-export function notTheFile({ name }: File): SluiceError {
-  return new SluiceError("corrupt", `what arrived is not ${name}: its checksum differs; try again`);
-}
-
-interface Piece {
-  readonly size: number;
-  readonly crc32c: number;
-}
-
-const NOTHING: Piece = { size: 0, crc32c: 0 };
-
-/** Fetches what is missing after a beginning; answers with the whole. */
-async function fetchRest<S>(
-  calls: Calls<S>,
-  file: File,
-  handle: FileHandle,
-  from: Piece,
-  { onProgress, signal }: DownloadOptions,
-): Promise<Piece> {
-  const total = Number(file.size);
-  let { size, crc32c } = from;
-  if (size === total) return from;
-  for await (const frame of readFrames(calls, file.id, { offset: size, signal })) {
-    for (let start = 0; start < frame.content.length; ) {
-      const { bytesWritten } = await handle.write(frame.content, start, undefined, size + start);
-      start += bytesWritten;
-    }
-    size += frame.content.length;
-    crc32c = combineCrc32c(crc32c, frame.crc32c, frame.content.length);
-    onProgress?.({ received: size, total });
-  }
-  return { size, crc32c };
-}
-
 async function checksum(handle: FileHandle, size: number): Promise<Piece> {
   const crc32cOf = await loadCrc32c();
   const buffer = new Uint8Array(FRAME_SIZE);
   let crc32c = 0;
-  for (let offset = 0; offset < size; ) {
+  for (let offset = 0; offset < size;) {
     const { bytesRead } = await handle.read(buffer, 0, Math.min(FRAME_SIZE, size - offset), offset);
     if (bytesRead === 0) return { size: offset, crc32c };
     crc32c = combineCrc32c(crc32c, crc32cOf(buffer.subarray(0, bytesRead)), bytesRead);

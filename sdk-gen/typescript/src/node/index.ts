@@ -4,11 +4,10 @@ import { Writable } from "node:stream";
 import { createGrpcTransport } from "@connectrpc/connect-node";
 import type { ClientOptions } from "../calls.js";
 import { Client as BaseClient } from "../client.js";
-import { combineCrc32c } from "../crc32c.js";
 import { SluiceError } from "../errors.js";
 import type { Platform } from "../platform.js";
-import { readFrames } from "../read.js";
-import { type DownloadOptions, type Downloaded, downloadTo, isFile, notTheFile } from "./download.js";
+import { NOTHING, isFile, notTheFile, pour } from "../read.js";
+import { type DownloadOptions, type Downloaded, downloadTo } from "./download.js";
 import { Http2Sender, KEEP_ALIVE_MS } from "./sender.js";
 import { type NodeSource, openSource } from "./source.js";
 
@@ -49,20 +48,15 @@ export class Client extends BaseClient<NodeSource> {
     target: string | Writable,
     options: DownloadOptions = {},
   ): Promise<Downloaded> {
-    const { onProgress, signal } = options;
+    const { signal } = options;
     const file = await this.get(fileId, { signal });
     if (typeof target === "string") {
       return downloadTo(this, file, target, options).catch((thrown: unknown) => {
         throw SluiceError.from(thrown, signal);
       });
     }
-    const whole = { size: 0, crc32c: 0 };
-    for await (const { content, crc32c } of readFrames(this, fileId, { signal })) {
-      await written(target, content);
-      whole.crc32c = combineCrc32c(whole.crc32c, crc32c, content.length);
-      whole.size += content.length;
-      onProgress?.({ received: whole.size, total: Number(file.size) });
-    }
+    const write = (content: Uint8Array) => written(target, content);
+    const whole = await pour(this, file, NOTHING, write, options);
     if (!isFile(file, whole)) throw notTheFile(file);
     return { file, received: whole.size, resumed: 0 };
   }

@@ -7,6 +7,7 @@ import { Code, ConnectError } from "@connectrpc/connect";
 import { codeFromHttpStatus, findTrailerError } from "@connectrpc/connect/protocol-grpc";
 import { Http2SessionManager } from "@connectrpc/connect-node";
 import { type WriteUploadResponse, WriteUploadResponseSchema } from "../gen/sluice/v1/upload_pb.js";
+import { SluiceError } from "../errors.js";
 import { type Sender, WRITE_UPLOAD_PATH, type WriteCall } from "../platform.js";
 import { USER_AGENT } from "../version.js";
 
@@ -54,7 +55,12 @@ export class Http2Sender implements Sender {
     const opening = this.#connection.request(
       "POST",
       WRITE_UPLOAD_PATH,
-      { ...headers, "content-type": "application/grpc+proto", te: "trailers", "user-agent": USER_AGENT },
+      {
+        ...headers,
+        "content-type": "application/grpc+proto",
+        te: "trailers",
+        "user-agent": USER_AGENT,
+      },
       {},
     );
     let abort: (() => void) | undefined;
@@ -63,7 +69,7 @@ export class Http2Sender implements Sender {
         // A connection that does not come about would hold up the next call as well.
         if (this.#connection.state() === "connecting") this.#connection.abort();
         opening.then((stream) => stream.close(constants.NGHTTP2_CANCEL)).catch(() => undefined);
-        reject(signal.reason as Error);
+        reject(SluiceError.from(signal.reason, signal));
       };
       signal.addEventListener("abort", abort, { once: true });
     });
@@ -89,12 +95,14 @@ export class Http2Sender implements Sender {
       stream.on("trailers", (headers: IncomingHttpHeaders) => (trailer = webHeaders(headers)));
       // The rest of the request is of no use to a server that has answered.
       stream.on("end", () => stream.close(constants.NGHTTP2_NO_ERROR));
-      stream.on("error", (error) => (broken = error));
+      stream.on("error", (error: Error) => (broken = error));
       stream.on("close", () => {
         try {
           resolve(parse(head, trailer, Buffer.concat(chunks)));
         } catch (error) {
-          reject(broken && !trailer ? ConnectError.from(broken, Code.Unavailable) : error);
+          reject(
+            broken && !trailer ? ConnectError.from(broken, Code.Unavailable) : (error as Error),
+          );
         }
       });
     });

@@ -66,7 +66,12 @@ class FileSource implements KnownSource {
   readonly #path: string | undefined;
   readonly #modified: bigint;
 
-  private constructor(handle: FileHandle, path: string | undefined, size: number, modified: bigint) {
+  private constructor(
+    handle: FileHandle,
+    path: string | undefined,
+    size: number,
+    modified: bigint,
+  ) {
     this.#handle = handle;
     this.#path = path;
     this.#modified = modified;
@@ -91,7 +96,8 @@ class FileSource implements KnownSource {
 
   async checkUnchanged(): Promise<void> {
     const { size, mtimeNs } = await this.#handle.stat({ bigint: true });
-    if (Number(size) !== this.size) throw otherContent(`its size is ${size} instead of ${this.size}`);
+    if (Number(size) !== this.size)
+      throw otherContent(`its size is ${size} instead of ${this.size}`);
     if (mtimeNs !== this.#modified) throw otherContent("it was written to meanwhile");
   }
 
@@ -101,7 +107,7 @@ class FileSource implements KnownSource {
 
   async #read(offset: number, size: number): Promise<Uint8Array<ArrayBuffer>> {
     const bytes = new Uint8Array(Buffer.allocUnsafeSlow(size).buffer);
-    for (let filled = 0; filled < size; ) {
+    for (let filled = 0; filled < size;) {
       const { bytesRead } = await this.#handle
         .read(bytes, filled, size - filled, offset + filled)
         .catch(local("read", this.#path ?? "the file"));

@@ -24,7 +24,9 @@ export function direct<S>(calls: Calls<S>, lanes: Lanes<S>): SendPart {
     const parts = [{ partNumber: part.number, size: BigInt(size), crc32c }];
     const request = { uploadId, writerEpoch, parts };
     const { uploads } = calls.raw;
-    const signed = await calls.unary((options) => uploads.signUploadParts(request, options), { signal });
+    const signed = await calls.unary((options) => uploads.signUploadParts(request, options), {
+      signal,
+    });
     // None is signed for a part that is persisted already.
     const [url] = signed.parts;
     if (url) {
@@ -33,12 +35,18 @@ export function direct<S>(calls: Calls<S>, lanes: Lanes<S>): SendPart {
       lanes.tally.sending(size);
       lanes.tally.settled(size);
     }
-    const confirm = calls.unary((options) => uploads.confirmUploadParts(request, options), { signal });
+    const confirm = calls.unary((options) => uploads.confirmUploadParts(request, options), {
+      signal,
+    });
     return required((await confirm).upload, "upload");
   };
 }
 
-async function put({ url, method, headers }: SignedPart, body: Blob, signal: AbortSignal): Promise<void> {
+async function put(
+  { url, method, headers }: SignedPart,
+  body: Blob,
+  signal: AbortSignal,
+): Promise<void> {
   // The body has its length already, and browsers allow nobody else to tell it.
   const { "content-length": _, ...rest } = headers;
   let response: Response;
@@ -58,4 +66,3 @@ async function put({ url, method, headers }: SignedPart, body: Blob, signal: Abo
   const retryAfterMs = 1000 * Number(response.headers.get("retry-after")) || undefined;
   throw new SluiceError("transport", message, { code: Code.Unavailable, retryAfterMs });
 }
-

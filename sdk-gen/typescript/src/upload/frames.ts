@@ -54,10 +54,13 @@ export function checksumOf(frames: Iterable<Frame>): number {
 export async function* readFrames(
   start: number,
   end: number,
-  read: (offset: number, size: number) => Promise<Uint8Array<ArrayBuffer>> | Uint8Array<ArrayBuffer>,
+  read: (
+    offset: number,
+    size: number,
+  ) => Promise<Uint8Array<ArrayBuffer>> | Uint8Array<ArrayBuffer>,
 ): AsyncGenerator<Frame> {
   const crc32c = await loadCrc32c();
-  for (let offset = start; offset < end; ) {
+  for (let offset = start; offset < end;) {
     const size = Math.min(FRAME_SIZE - (offset % FRAME_SIZE), end - offset);
     const content = await read(offset, size);
     yield { offset, size, content, crc32c: crc32c(content) };
@@ -76,7 +79,7 @@ export class Input {
   }
 
   /** Whether everything was read and handed out. */
-  get ended(): boolean {
+  ended(): boolean {
     return this.#ended && this.#waiting.length === 0;
   }
 

@@ -2,7 +2,7 @@
 
 import { Code } from "@connectrpc/connect";
 import type { Calls } from "../calls.js";
-import { type Reason, SluiceError, reasonName, refusal, required } from "../errors.js";
+import { type Reason, SluiceError, nameOf, reasonName, refusal, required } from "../errors.js";
 import { type Upload, Upload_State as State } from "../gen/sluice/v1/upload_pb.js";
 import type { Frame, Sender } from "../platform.js";
 import { type Credential, fixedCredential } from "../session.js";
@@ -99,7 +99,12 @@ export class Lanes<S> {
     const upload = await getUpload(this.#calls, id, signal);
     if (upload.writerEpoch !== writerEpoch) {
       const metadata = { writer_epoch: String(upload.writerEpoch) };
-      throw refusal("STALE_WRITER", Code.Aborted, "another writer has taken over this upload", metadata);
+      throw refusal(
+        "STALE_WRITER",
+        Code.Aborted,
+        "another writer has taken over this upload",
+        metadata,
+      );
     }
     if (upload.state !== State.ACTIVE) throw notActive(upload);
     return upload;
@@ -177,7 +182,9 @@ export async function getUpload<S>(
   uploadId: string,
   signal?: AbortSignal,
 ): Promise<Upload> {
-  const call = calls.unary((options) => calls.raw.uploads.getUpload({ uploadId }, options), { signal });
+  const call = calls.unary((options) => calls.raw.uploads.getUpload({ uploadId }, options), {
+    signal,
+  });
   return required((await call).upload, "upload");
 }
 
@@ -191,7 +198,7 @@ export function notActive({ id, state, error }: Upload): SluiceError {
   const reason: Reason =
     (state === State.FAILED && error && reasonName(error.reason)) ||
     (state === State.EXPIRED ? "UPLOAD_EXPIRED" : "UPLOAD_NOT_ACTIVE");
-  const metadata = { ...error?.metadata, state: State[state] ?? "", upload_id: id };
-  const message = error?.message ?? `the upload is ${State[state] ?? "in an unknown state"}`;
+  const metadata = { ...error?.metadata, state: nameOf(State, state), upload_id: id };
+  const message = error?.message ?? `the upload is ${nameOf(State, state)}`;
   return refusal(reason, Code.FailedPrecondition, message, metadata);
 }

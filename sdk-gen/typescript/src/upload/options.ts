@@ -1,6 +1,6 @@
 // What a caller may choose about an upload, and what it is told.
 
-import type { ObjectChecksums, OnConflict } from "../gen/sluice/v1/common_pb.js";
+import { type ObjectChecksums, OnConflict } from "../gen/sluice/v1/common_pb.js";
 import type { File } from "../gen/sluice/v1/file_pb.js";
 
 /** Choices about one upload; everything has a default but the name of a source that has none. */
@@ -86,7 +86,7 @@ export interface UploadStore {
 
 /** The choice as the contract has it. */
 export function conflictChoice(choice: UploadOptions["onConflict"]): OnConflict {
-  return choice === "replace" ? 2 : 1;
+  return choice === "replace" ? OnConflict.REPLACE : OnConflict.FAIL;
 }
 
 /** What the file must have: what the caller says, and the checksum of what was read. */

@@ -86,7 +86,9 @@ class UploadWork<S> {
       for await (const frame of source.frames(0, source.size)) frames.push(frame);
       await source.checkUnchanged();
       const request = this.#request(source);
-      return sendWhole(this.#calls, frames, request, options, this.#tally, () => source.checkUnchanged());
+      return sendWhole(this.#calls, frames, request, options, this.#tally, () =>
+        source.checkUnchanged(),
+      );
     }
     const { uploadStore } = this.#calls.options;
     const remembered =
@@ -102,7 +104,10 @@ class UploadWork<S> {
   async once(source: OnceSource): Promise<Uploaded> {
     const options = this.#options;
     if (options.direct) {
-      throw new SluiceError("usage", "a stream cannot be sent to signed URLs: its size is not known");
+      throw new SluiceError(
+        "usage",
+        "a stream cannot be sent to signed URLs: its size is not known",
+      );
     }
     const input = new Input(source.chunks);
     try {
@@ -113,7 +118,10 @@ class UploadWork<S> {
       }
       const { lanes, fresh } = await this.#open(this.#request());
       if (!fresh) {
-        throw new SluiceError("usage", "a stream cannot go on with an upload that was begun before");
+        throw new SluiceError(
+          "usage",
+          "a stream cannot go on with an upload that was begun before",
+        );
       }
       return await this.#oneAfterTheOther(input, lanes);
     } finally {
@@ -194,13 +202,13 @@ class UploadWork<S> {
     let size = 0;
     let turn: Promise<unknown> = Promise.resolve();
     const read = async (): Promise<Part | undefined> => {
-      if (input.ended) return undefined;
+      if (input.ended()) return undefined;
       const frames = await input.part(partSize);
       const start = size;
       size += frames.reduce((sum, frame) => sum + frame.size, 0);
       number += 1;
-      if (input.ended) this.#tally.total = size;
-      const finalSize = input.ended ? { finalSize: size } : {};
+      if (input.ended()) this.#tally.total = size;
+      const finalSize = input.ended() ? { finalSize: size } : {};
       return { number, start, end: size, frames: () => frames, ...finalSize };
     };
     // One lane reads at a time.

@@ -24,7 +24,9 @@ export async function sameParts<S>(
 ): Promise<void> {
   const parts = pages(async (pageToken) => {
     const request = { uploadId, pageSize: 1000, pageToken };
-    const call = calls.unary((options) => calls.raw.uploads.listUploadParts(request, options), { signal });
+    const call = calls.unary((options) => calls.raw.uploads.listUploadParts(request, options), {
+      signal,
+    });
     const { parts: entries, nextPageToken } = await call;
     return { entries, nextPageToken };
   });

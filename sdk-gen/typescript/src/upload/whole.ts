@@ -29,7 +29,13 @@ export async function sendWhole<S>(
   const attempts = calls.attempts(signal);
   for (;;) {
     try {
-      const answer = await write(calls.sender(), calls.credential, () => each(messages), tally, signal);
+      const answer = await write(
+        calls.sender(),
+        calls.credential,
+        () => each(messages),
+        tally,
+        signal,
+      );
       const file = required(answer.file, "file");
       tally.uploadId = file.uploadId;
       tally.persisted(size);
@@ -48,7 +54,8 @@ export async function sendWhole<S>(
 
 /** The whole stream: the first message opens the upload, the last completes it; they may be one. */
 function wholeFile(frames: Frame[], request: CreateRequest, options: UploadOptions): Message[] {
-  const messages: Message[] = frames.length > 0 ? frames.map((frame) => ({ fields: {}, frame })) : [{ fields: {} }];
+  const messages: Message[] =
+    frames.length > 0 ? frames.map((frame) => ({ fields: {}, frame })) : [{ fields: {} }];
   const opening = { firstMessage: { case: "createUpload" as const, value: request } };
   const ending = {
     complete: true,

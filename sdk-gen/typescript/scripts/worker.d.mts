@@ -1,0 +1,1 @@
+export declare function workerModule(root: string): Promise<string>;
