@@ -6,6 +6,7 @@ from ._gen.sluice.v1.capabilities_pb2 import Capabilities
 from ._gen.sluice.v1.file_pb2 import File
 from ._gen.sluice.v1.upload_pb2 import Upload
 from ._version import VERSION
+from .account_verbs import NewApiKey, SignedIn
 from .async_client import AsyncClient
 from .cancellation import CancelToken
 from .client import Client
@@ -18,7 +19,7 @@ from .series import Series, Steps
 from .session import OnTokens, Tokens
 from .source import AsyncReadable, Readable, Source
 from .upload import Uploaded
-from .verbs import Folder, Link, NewApiKey, SignedIn
+from .verbs import Folder, Link
 from .watch import AsyncWatch, Event, FileDeleted, SnapshotBegin, SnapshotEnd, Watch
 
 __version__ = VERSION

@@ -11,6 +11,7 @@ from ._gen.sluice.v1.account_pb2 import Account, ApiKey, Session, Usage
 from ._gen.sluice.v1.capabilities_pb2 import Capabilities
 from ._gen.sluice.v1.file_pb2 import File
 from ._gen.sluice.v1.upload_pb2 import Upload
+from .account_verbs import NewApiKey, SignedIn
 from .async_client import GIVE_UP_AFTER
 from .cancellation import CancelToken
 from .connection import Connection
@@ -23,7 +24,7 @@ from .session import Credential, OnTokens, Tokens
 from .source import Source
 from .threads import Threads, run
 from .upload import Uploaded
-from .verbs import Folder, Link, NewApiKey, SignedIn, Verbs
+from .verbs import Folder, Link, Verbs
 from .watch import Watch
 
 

@@ -109,12 +109,12 @@ class Connection:
         for channel in channels:
             await self.runtime.close(channel)
 
-    async def call(self, method: Method[R], request: Message) -> R:
+    async def call(self, method: Method[R], request: Message, lane: int = 0) -> R:
         """Calls until it works, or until an error lasts."""
         attempts = self.attempts()
         while True:
             try:
-                return await self.once(method, request)
+                return await self.once(method, request, lane)
             except SluiceError as error:
                 await attempts.wait_after(error)
 
@@ -130,11 +130,16 @@ class Connection:
                     raise
                 await attempts.wait_after(error)
 
-    async def once(self, method: Method[R], request: Message) -> R:
+    async def once(self, method: Method[R], request: Message, lane: int = 0) -> R:
         """One attempt."""
+
+        async def call(metadata: Metadata) -> R:
+            channel = self.channel(lane)
+            return await self.runtime.unary(channel, method, request, metadata, _CALL_TIMEOUT)
+
         if method.path.startswith("/sluice.v1.AuthService/"):
-            return await self._unary(method, request, (), _CALL_TIMEOUT)
-        return await self._signed_in(lambda m: self._unary(method, request, m, _CALL_TIMEOUT))
+            return await call(())
+        return await self._signed_in(call)
 
     async def write(
         self,
@@ -170,27 +175,22 @@ class Connection:
 
     async def refresh(self, expired: str | None = None) -> None:
         """Gets other tokens for the session."""
-        # Whoever needs them first may be cancelled, and others still need them.
-        root = self.within(self._root)
 
         async def refresh(token: str) -> auth_pb2.Tokens:
             request = auth_pb2.RefreshSessionRequest(refresh_token=token)
+            # Whoever needs them first may be cancelled, and others still need them: all of
+            # this is done by the runtime that nobody cancels.
             attempts = Attempts(self._root, 2 * _REFRESH_TIMEOUT)
             while True:
                 try:
-                    answer = await root._unary(
-                        contract.REFRESH_SESSION, request, (), _REFRESH_TIMEOUT
+                    answer = await self._root.unary(
+                        self.channel(), contract.REFRESH_SESSION, request, (), _REFRESH_TIMEOUT
                     )
                     return answer.tokens
                 except SluiceError as error:
                     await attempts.wait_after(error)
 
         await self.credential.renew(expired, refresh)
-
-    async def _unary(
-        self, method: Method[R], request: Message, metadata: Metadata, timeout: float
-    ) -> R:
-        return await self.runtime.unary(self.channel(), method, request, metadata, timeout)
 
     async def _signed_in(self, call: Callable[[Metadata], Awaitable[T]]) -> T:
         """Calls with the credential of the moment, and once more if that has run out."""

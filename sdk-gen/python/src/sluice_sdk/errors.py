@@ -161,7 +161,11 @@ def from_status(
         code=code,
         reason=info.reason if ours else None,
         metadata=info.metadata if ours else None,
-        violations=[Violation(v.field, v.description) for v in bad_request.field_violations],
+        violations=[
+            # Whether a file goes with one call is the SDK's business.
+            Violation(violation.field.removeprefix("create_upload."), violation.description)
+            for violation in bad_request.field_violations
+        ],
         retry_after=retry_after,
         upload_id=info.metadata.get("upload_id") if ours else None,
     )

@@ -27,7 +27,8 @@ from .progress import Reporter
 from .runtime import Runtime
 from .source import Content, Once, open_source
 from .stream import Stream
-from .writer import Piece, Writer, complete, list_parts, write_whole
+from .whole import write_whole
+from .writer import Piece, Writer, complete, list_parts
 
 # Content of at most this size goes with one call, unless parts are to be smaller.
 _ONE_CALL = 8 * 1024 * 1024

@@ -8,21 +8,17 @@ from collections.abc import Callable, Iterable, Iterator
 
 import grpc
 
-from . import contract, errors, frames
+from . import contract, frames
 from . import options as choices
 from ._gen.sluice.v1.file_pb2 import File
 from ._gen.sluice.v1.upload_pb2 import (
-    CancelUploadRequest,
     CompleteUploadRequest,
-    CreateUploadRequest,
     GetUploadRequest,
     ListUploadPartsRequest,
     Upload,
     UploadPart,
     WriteUploadRequest,
-    WriteUploadResponse,
 )
-from .checksum import combine
 from .connection import Connection
 from .errors import ErrorKind, SluiceError
 from .options import UploadOptions
@@ -100,7 +96,10 @@ class Writer:
             if (cut and reached) or self.reporter.progress.persisted > before:
                 attempts.progressed()
             await attempts.wait_after(error)
-            upload = await self.current(connection)
+            # On the lane's own connection, which is there again when it answers: content that is
+            # handed to a connection that cannot be made would count as sent.
+            own = 0 if self.upload.data_endpoint else lane
+            upload = await self.current(connection, own)
             if covers(upload.persisted_ranges, start, end):
                 return self._confirmed(sending, start, end)
 
@@ -110,10 +109,10 @@ class Writer:
         self._persisted.add(start)
         sending.landed(persisted=0 if again else end - start)
 
-    async def current(self, connection: Connection) -> Upload:
+    async def current(self, connection: Connection, lane: int = 0) -> Upload:
         """The upload as the server has it now. The same epoch goes on."""
         request = GetUploadRequest(upload_id=self.upload.id)
-        upload = (await connection.call(contract.GET_UPLOAD, request)).upload
+        upload = (await connection.call(contract.GET_UPLOAD, request, lane)).upload
         if upload.writer_epoch != self.upload.writer_epoch:
             raise SluiceError(
                 ErrorKind.SERVER,
@@ -203,57 +202,3 @@ async def list_parts(connection: Connection, upload_id: str) -> list[UploadPart]
         request.page_token = page.next_page_token
         if not request.page_token:
             return parts
-
-
-async def write_whole(
-    connection: Connection,
-    lane: int,
-    create: CreateUploadRequest,
-    pieces: list[Piece],
-    options: UploadOptions,
-    reporter: Reporter,
-) -> WriteUploadResponse:
-    """Opens, writes and completes an upload with one call. A repeat is the very same stream,
-    which the request id makes harmless."""
-    total = 0
-    for _, content, checksum in pieces:
-        total = combine(total, checksum, len(content))
-
-    def messages() -> Iterator[Frame]:
-        message = WriteUploadRequest(create_upload=create)
-        for number, (offset, content, checksum) in enumerate(pieces or [(0, b"", 0)], 1):
-            message.write_offset = offset
-            if number >= len(pieces):
-                message.complete = True
-                message.expected_checksums.CopyFrom(choices.expected(options, total))
-            yield frames.encode(message, content, checksum)
-            message.Clear()
-
-    reporter.opened(None, create.size)
-    attempts = connection.attempts()
-    channel = connection.channel(lane)
-    while True:
-        sending = Sending(reporter)
-        try:
-            answer = await connection.write(contract.WRITE_UPLOAD, messages, channel, "", sending)
-            sending.landed(persisted=create.size)
-            break
-        except SluiceError as error:
-            await _abandon(connection, error)
-            await attempts.wait_after(error)
-        finally:
-            sending.landed()
-    if not answer.HasField("file"):
-        raise errors.lacks("file")
-    return answer
-
-
-async def _abandon(connection: Connection, error: SluiceError) -> None:
-    """Nobody resumes what is sent in one call, so an upload that was refused at its end is not
-    left behind. It would expire in any case."""
-    if error.reason in ("FILE_EXISTS", "FILE_CHECKSUM_MISMATCH") and error.upload_id:
-        try:
-            request = CancelUploadRequest(upload_id=error.upload_id)
-            await connection.once(contract.CANCEL_UPLOAD, request)
-        except SluiceError:
-            pass
