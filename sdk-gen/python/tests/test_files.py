@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 import time
 import urllib.request
@@ -138,6 +139,22 @@ def test_a_watch_that_is_forgotten_begins_anew(client: Client, name: str) -> Non
     with pytest.raises(SluiceError) as caught:
         next(client.watch(file_ids=["file_01a224dc-4b49-7162-a559-d416ee485fe5"]))
     assert caught.value.reason == "FILE_NOT_FOUND"
+
+
+def test_what_is_forgotten_ends(client: Client) -> None:
+    def watches() -> int:
+        gc.collect()
+        return sum(thread.name == "sluice-watch" for thread in threading.enumerate())
+
+    before = watches()
+    events = client.watch()
+    assert next(events) == SnapshotBegin()
+    assert watches() == before + 1
+    del events
+    until = time.monotonic() + 5
+    while watches() > before and time.monotonic() < until:
+        time.sleep(0.01)
+    assert watches() == before
 
 
 def test_the_raw_stubs_are_signed_in(client: Client, name: str) -> None:

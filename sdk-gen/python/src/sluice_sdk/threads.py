@@ -6,6 +6,7 @@ import inspect
 import queue
 import threading
 import time
+import weakref
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import ExitStack
 from typing import Any, TypeVar
@@ -206,7 +207,8 @@ class _Replies:
         self._ended = threading.Event()
         self._stack = ExitStack()
         self._stack.enter_context(token._stops(call.cancel))
-        threading.Thread(target=self._watch, daemon=True).start()
+        watching = (weakref.ref(self), self._ended, stall)
+        threading.Thread(target=_watch, args=watching, name="sluice-watch", daemon=True).start()
 
     async def next(self) -> Any:
         self._waiting_since = time.monotonic()
@@ -228,12 +230,15 @@ class _Replies:
         self._stack.close()
         self._call.cancel()
 
-    def _watch(self) -> None:
-        while not self._ended.wait(self._stall / 4):
-            since = self._waiting_since
-            if since is not None and time.monotonic() - since > self._stall:
-                self._stalled = True
-                self._call.cancel()
+    def __del__(self) -> None:
+        self.close()
+
+    def check(self) -> None:
+        """Ends the call if its next answer does not come in time."""
+        since = self._waiting_since
+        if since is not None and time.monotonic() - since > self._stall:
+            self._stalled = True
+            self._call.cancel()
 
 
 class _Lock:
@@ -245,6 +250,16 @@ class _Lock:
 
     async def __aexit__(self, *_: object) -> None:
         self._lock.release()
+
+
+def _watch(reference: weakref.ref[_Replies], ended: threading.Event, stall: float) -> None:
+    """Watches a call until it has ended or nobody knows it any more."""
+    while not ended.wait(stall / 4):
+        replies = reference()
+        if replies is None:
+            return
+        replies.check()
+        del replies
 
 
 def timed_out(seconds: float) -> SluiceError:

@@ -238,7 +238,7 @@ class _Job:
 
     async def _completed(self, upload: Upload, source: Content | Stream) -> File:
         """The file of an upload that somebody else completes or has completed."""
-        self._reporter.opened(upload.id, upload.size, upload.persisted_bytes)
+        self._reporter.opened(upload.id, upload.persisted_bytes, upload.persisted_bytes)
         file = await complete(self._connection, upload.id, CompleteUploadRequest(), self._options)
         if isinstance(source, Stream):
             while await source.part(self._runtime, frames.SIZE) is not None:
