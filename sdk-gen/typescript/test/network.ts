@@ -34,6 +34,8 @@ export class Network {
   readonly #target: { host: string; port: number };
   readonly #listener: Listener;
   readonly #sockets = new Set<Socket>();
+  /** Connections count from here. */
+  #era = 0;
 
   private constructor(server: string) {
     const { hostname, port } = new URL(server);
@@ -50,6 +52,12 @@ export class Network {
     return network;
   }
 
+  /** Adds a fault for which connections that are open by now count anew. */
+  inject(fault: Fault): void {
+    this.#era += 1;
+    this.faults.push(fault);
+  }
+
   /** Cuts what is connected now. */
   cut(): void {
     for (const socket of this.#sockets) socket.resetAndDestroy();
@@ -64,6 +72,7 @@ export class Network {
     this.connections += 1;
     const server = connect(this.#target);
     let passed = 0;
+    let era = this.#era;
     let stalled = false;
     let lost = false;
     const cut = () => {
@@ -81,6 +90,8 @@ export class Network {
     client.on("data", (chunk: Buffer) => {
       if (stalled) return;
       this.received += chunk.length;
+      if (era !== this.#era) passed = 0;
+      era = this.#era;
       passed += chunk.length;
       const fault = this.faults[0];
       if (fault && !lost && passed > fault.after) {

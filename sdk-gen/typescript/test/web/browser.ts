@@ -34,9 +34,12 @@ export class Site {
       plugins: [
         {
           name: "worker",
-          setup({ onResolve, onLoad }) {
-            onResolve({ filter: /worker-source/ }, () => ({ path: "worker", namespace: "worker" }));
-            onLoad({ filter: /.*/, namespace: "worker" }, () => ({ contents: worker }));
+          setup(bundling) {
+            bundling.onResolve({ filter: /worker-source/ }, () => ({
+              path: "worker",
+              namespace: "worker",
+            }));
+            bundling.onLoad({ filter: /.*/, namespace: "worker" }, () => ({ contents: worker }));
           },
         },
       ],

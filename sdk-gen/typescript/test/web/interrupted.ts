@@ -50,11 +50,11 @@ export async function interrupted(
       );
 
     // A cut in the middle of a part, before and after the page is loaded again.
-    network.faults.push({ after: partSize + MIB, fault: "cut" });
+    network.inject({ after: partSize + MIB, fault: "cut" });
     await upload();
     await persisted(0.4);
     await choose(page, site, path);
-    network.faults.push({ after: partSize + MIB, fault: "cut" });
+    network.inject({ after: partSize + MIB, fault: "cut" });
     await upload();
     const { done } = await until(page, ({ done }) => !!done, 600_000);
     clearInterval(watching);
