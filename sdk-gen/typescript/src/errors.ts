@@ -163,7 +163,11 @@ function fromStatus(error: ConnectError): SluiceError {
     violations: error
       .findDetails(BadRequestSchema)
       .flatMap((request) => request.fieldViolations)
-      .map(({ field, description }) => ({ field, description })),
+      // Whether an upload is opened by a call of its own is no matter of the caller's.
+      .map(({ field, description }) => ({
+        field: field.replace(/^create_upload\./, ""),
+        description,
+      })),
     retryAfterMs: delay && Number(delay.seconds) * 1000 + delay.nanos / 1e6,
   });
 }

@@ -73,7 +73,7 @@ test("fields that are wrong are named", async () => {
     const error = await failure<SluiceError>(client.upload(source, { name: "../x" }));
     assert.equal(error.kind, "server");
     assert.equal(error.reason, "INVALID_FIELD");
-    assert.match(error.violations[0]?.field ?? "", /name$/);
+    assert.equal(error.violations[0]?.field, "name");
     assert.ok(error.violations[0]?.description);
     assert.equal(error.transient, false);
   }

@@ -47,7 +47,7 @@ test("the examples run as they are printed", async () => {
     "Find, download and delete":
       /^holiday\.mp4 12582912n\nanybody can download it for an hour: http\S+\n$/,
     Watch: /^hello\.txt has arrived\n$/,
-    Errors: /^server INVALID_FIELD\ncreate_upload\.name: .+\n$/,
+    Errors: /^server INVALID_FIELD\nname: .+\n$/,
     "Accounts and keys": /^a key for a program, shown this once: sluice_key_…\nses_\S+ true\n$/,
     "Everything else": /^\d+ uploads\n$/,
   };
