@@ -9,7 +9,12 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use tempfile::TempDir;
 
-use crate::{choices::Choices, peers::Peers, storage};
+use crate::{
+    choices::{Choices, Section},
+    peers::Peers,
+    rows::sdks,
+    storage,
+};
 
 /// The place of the measurements; everything in it is removed at the end.
 pub(crate) struct Bench {
@@ -38,6 +43,9 @@ impl Bench {
         );
         let peers = choices.with_peers().then(Peers::install).transpose()?;
         let storage = choices.with_storage().then(storage::install).transpose()?;
+        if choices.sections().contains(&Section::Sdks) {
+            sdks::install(choices.with_peers())?;
+        }
         Ok(Self { folder, sluice, peers, storage })
     }
 

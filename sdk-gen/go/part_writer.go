@@ -258,7 +258,10 @@ func (t *transfer) complete(ctx context.Context, request *sluicev1.CompleteUploa
 	if t.options.explicitName {
 		request.Name = &t.options.create.Name
 	}
-	request.OnConflict = &t.options.create.OnConflict
+	// Otherwise the upload keeps the choice that it was opened with.
+	if t.options.create.OnConflict != sluicev1.OnConflict_ON_CONFLICT_UNSPECIFIED {
+		request.OnConflict = &t.options.create.OnConflict
+	}
 	service := sluicev1.NewUploadServiceClient(t.client.control)
 	answer, err := call(ctx, t.client, service.CompleteUpload, request)
 	return answer.GetFile(), err

@@ -76,7 +76,8 @@ impl Peers {
         [Peer::Tusd, Peer::TusNode].into_iter().chain(rustus).collect()
     }
 
-    fn script(&self, name: &str) -> PathBuf {
+    /// What is in the folder of scripts and modules for Node.
+    pub(crate) fn script(&self, name: &str) -> PathBuf {
         self.node.join(name)
     }
 

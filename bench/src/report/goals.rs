@@ -8,7 +8,7 @@ use crate::{
     choices::MIB,
     peers::Peer,
     results::Results,
-    rows::{file, s3, sizes, small, transport},
+    rows::{file, s3, sdks, sizes, small, transport},
 };
 
 /// A column of a row.
@@ -37,6 +37,7 @@ fn ratios() -> Vec<Ratio> {
     let sent = |row: String| (Group::Transport, row, Throughput);
     let files = |row: String| (Group::Small, row, Files);
     let to_s3 = |row: &str| (Group::S3, row.to_owned(), Throughput);
+    let by_sdk = |row: &str| (Group::Sdks, row.to_owned(), Throughput);
     let sized = |bytes: u64, metric| (Group::Sizes, sizes::sluice(bytes), metric);
     let ratio = |name, value, against, (floor, goal)| Ratio { name, value, against, floor, goal };
     vec![
@@ -123,6 +124,26 @@ fn ratios() -> Vec<Ratio> {
             to_s3(s3::SLUICE),
             [s3::DIRECT, s3::DEFAULTS].map(to_s3).into(),
             (0.85, 0.95),
+        ),
+        ratio("Go SDK / Rust SDK", by_sdk(sdks::GO), vec![by_sdk(sdks::RUST)], (0.7, 1.0)),
+        ratio(
+            "TypeScript SDK on Node / Rust SDK",
+            by_sdk(sdks::NODE),
+            vec![by_sdk(sdks::RUST)],
+            (0.4, 0.7),
+        ),
+        ratio("Python SDK / Rust SDK", by_sdk(sdks::PYTHON), vec![by_sdk(sdks::RUST)], (0.4, 0.7)),
+        ratio(
+            "TypeScript SDK in Chromium / Rust SDK",
+            by_sdk(sdks::WEB),
+            vec![by_sdk(sdks::RUST)],
+            (0.25, 0.5),
+        ),
+        ratio(
+            "TypeScript SDK in Chromium / tus-js-client in Chromium",
+            by_sdk(sdks::WEB),
+            vec![by_sdk(sdks::WEB_TUS)],
+            (1.0, 1.5),
         ),
     ]
 }

@@ -1,8 +1,12 @@
 //! One large file by each SDK, and by what their users would take instead.
 
-use std::{path::Path, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    process::Command as Setup,
+    time::Duration,
+};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use futures::FutureExt;
 use serde::Deserialize;
 use serde_json::json;
@@ -13,7 +17,7 @@ use crate::{
     bench::Bench,
     case::{Case, Group, Metric, Values},
     choices::MIB,
-    peers::{ClientOfTus, Peer, Peers},
+    peers::{ClientOfTus, Peer, Peers, TusServer, free_address},
     process::Process,
     sluice::Sluice,
     usage::{for_each_gib, throughput},
@@ -28,11 +32,32 @@ pub(crate) const SDKS: [(&str, &str); 3] = [
     ("python", "Python SDK, 4 streams"),
 ];
 
+/// The SDK for pages.
+pub(crate) const WEB: &str = "TypeScript SDK in Chromium, 4 streams";
+/// What pages would take instead.
+pub(crate) const WEB_TUS: &str = "tusd by tus-js-client in Chromium";
+
 /// What tuspy gets in one request, unless it gets all.
 const CHUNK: u64 = 8 * MIB;
 
+/// Drives the browser.
+const BROWSER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/peers/web/run");
+
 /// Where the SDKs are.
 const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../sdk-gen");
+
+/// Builds what is missing, so that no row waits for it.
+pub(crate) fn install(with_peers: bool) -> Result<()> {
+    for (language, _) in SDKS {
+        // It refuses an empty command once it is built.
+        Setup::new(Path::new(FOLDER).join(language).join("run")).args(["driver", "{}"]).output()?;
+    }
+    if with_peers {
+        let ready = Setup::new(BROWSER).arg("--setup").status()?;
+        ensure!(ready.success(), "the browser or the web client cannot be installed");
+    }
+    Ok(())
+}
 
 /// Every row.
 pub(super) fn all(size: u64, peers: Option<&Peers>) -> Vec<Case> {
@@ -41,7 +66,12 @@ pub(super) fn all(size: u64, peers: Option<&Peers>) -> Vec<Case> {
     cases.extend(SDKS.map(|(language, name)| {
         Case::new(Group::Sdks, name, move |bench| by(bench, language, size).boxed_local())
     }));
-    if peers.is_some() {
+    if let Some(peers) = peers {
+        cases.push(Case::new(Group::Sdks, WEB, move |bench| web(bench, size).boxed_local()));
+        let modules = peers.script("");
+        cases.push(Case::new(Group::Sdks, WEB_TUS, move |bench| {
+            web_to_tusd(bench, modules.clone(), size).boxed_local()
+        }));
         let tus = |name: &str, client, chunk_size| {
             Case::new(Group::Sdks, name, move |bench| {
                 file::tus_upload(bench, Peer::Tusd, client, size, chunk_size).boxed_local()
@@ -92,4 +122,55 @@ async fn by(bench: &Bench, language: &str, size: u64) -> Result<Values> {
         (Metric::Throughput, throughput(size, Duration::from_secs_f64(done.seconds))),
         (Metric::ServerCpu, for_each_gib(server_cpu, size)),
     ])
+}
+
+/// Uploads the file in a browser, from a page of another origin.
+async fn web(bench: &Bench, size: u64) -> Result<Values> {
+    let source = bench.source(size)?;
+    let page = free_address()?;
+    let server = Sluice::start_for_pages_of(bench, &format!("http://{page}")).await?;
+    let before = server.usage()?;
+    let seconds = browse(&json!({
+        "client": "sluice",
+        "server": format!("http://{}", server.address()?),
+        "apiKey": std::fs::read_to_string(server.key_file())?.trim(),
+        "file": source,
+        "port": page.port(),
+    }))
+    .await?;
+    let server_cpu = server.usage()?.cpu_since(&before);
+    server.stop().await?;
+    Ok(vec![
+        (Metric::Throughput, throughput(size, seconds)),
+        (Metric::ServerCpu, for_each_gib(server_cpu, size)),
+    ])
+}
+
+async fn web_to_tusd(bench: &Bench, modules: PathBuf, size: u64) -> Result<Values> {
+    let source = bench.source(size)?;
+    let peers = bench.peers().context("no other upload servers")?;
+    let server = TusServer::start(bench, peers, Peer::Tusd).await?;
+    let before = server.usage()?;
+    let seconds = browse(&json!({
+        "client": "tus",
+        "endpoint": format!("http://{}/files/", server.address()),
+        "file": source,
+        "port": free_address()?.port(),
+        "modules": modules,
+    }))
+    .await?;
+    let server_cpu = server.usage()?.cpu_since(&before);
+    server.stop().await?;
+    Ok(vec![
+        (Metric::Throughput, throughput(size, seconds)),
+        (Metric::ServerCpu, for_each_gib(server_cpu, size)),
+    ])
+}
+
+/// Answers how long it took in the page.
+async fn browse(order: &serde_json::Value) -> Result<Duration> {
+    let mut browser = Process::start(Command::new(BROWSER).arg(order.to_string()))?;
+    let done: Done = serde_json::from_str(&browser.said("done ").await?)?;
+    browser.end().await?;
+    Ok(Duration::from_secs_f64(done.seconds))
 }

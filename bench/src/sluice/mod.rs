@@ -37,10 +37,22 @@ impl Sluice {
     /// Starts `sluice serve`.
     pub(crate) async fn start(bench: &Bench) -> Result<Self> {
         let data = TempDir::with_prefix_in("sluice-data-", bench.path(""))?;
+        Self::run(&mut Self::serve(bench, data.path()), data).await
+    }
+
+    /// The same, for pages of another origin.
+    pub(crate) async fn start_for_pages_of(bench: &Bench, origin: &str) -> Result<Self> {
+        let data = TempDir::with_prefix_in("sluice-data-", bench.path(""))?;
+        let mut command = Self::serve(bench, data.path());
+        command.env("SLUICE__SERVER__ALLOWED_ORIGINS", format!("[\"{origin}\"]"));
+        Self::run(&mut command, data).await
+    }
+
+    fn serve(bench: &Bench, data: &Path) -> Command {
         let mut command = Command::new(bench.sluice());
         command.args(["serve", "--listen", "127.0.0.1:0", "--log-level", "warn", "--data-dir"]);
-        command.arg(data.path());
-        Self::run(&mut command, data).await
+        command.arg(data);
+        command
     }
 
     /// Starts `sluice serve` on a store with S3's API, which has the account's
@@ -66,10 +78,7 @@ impl Sluice {
         let done = command.envs(settings.clone()).kill_on_drop(true).output().await?;
         let told = String::from_utf8_lossy(&done.stdout);
         ensure!(done.status.success(), "sluice admin bootstrap has failed: {told}");
-        let mut command = Command::new(bench.sluice());
-        command.args(["serve", "--listen", "127.0.0.1:0", "--log-level", "warn", "--data-dir"]);
-        command.arg(data.path()).envs(settings);
-        Self::run(&mut command, data).await
+        Self::run(Self::serve(bench, data.path()).envs(settings), data).await
     }
 
     /// Starts the whole server without a disk: bytes are thrown away once they

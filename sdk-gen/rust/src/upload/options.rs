@@ -26,7 +26,7 @@ pub struct UploadOptions {
     name: Option<String>,
     content_type: String,
     metadata: BTreeMap<String, String>,
-    on_conflict: OnConflict,
+    on_conflict: Option<OnConflict>,
     part_size: Option<u64>,
     streams: Option<usize>,
     parts_in_memory: Option<usize>,
@@ -44,7 +44,7 @@ impl UploadOptions {
             name: None,
             content_type: String::new(),
             metadata: BTreeMap::new(),
-            on_conflict: OnConflict::Fail,
+            on_conflict: None,
             part_size: None,
             streams: None,
             parts_in_memory: None,
@@ -75,9 +75,10 @@ impl UploadOptions {
         self
     }
 
-    /// What to do when a file has the name already; refuse unless set.
+    /// What to do when a file has the name already. Unless set, refuse; an upload that
+    /// is resumed keeps the choice that it was opened with.
     pub fn on_conflict(mut self, choice: OnConflict) -> Self {
-        self.on_conflict = choice;
+        self.on_conflict = Some(choice);
         self
     }
 
@@ -175,7 +176,8 @@ impl UploadOptions {
         self.part_size
     }
 
-    pub(super) fn conflict_choice(&self) -> OnConflict {
+    /// The choice for the completion, if it is another than the upload was opened with.
+    pub(super) fn conflict_choice(&self) -> Option<OnConflict> {
         self.on_conflict
     }
 
@@ -203,7 +205,7 @@ impl UploadOptions {
             preferred_part_size: self.part_size.map(u64::cast_signed),
             expected_checksums: None,
             metadata: self.metadata.clone(),
-            on_conflict: self.on_conflict.into(),
+            on_conflict: self.on_conflict.unwrap_or(OnConflict::Fail).into(),
         })
     }
 

@@ -230,7 +230,7 @@ impl<'a> Session<'a> {
         let request = CompleteUploadRequest {
             upload_id: self.upload_id.clone(),
             name: self.options.explicit_name(),
-            on_conflict: Some(self.options.conflict_choice().into()),
+            on_conflict: self.options.conflict_choice().map(Into::into),
             ..request
         };
         self.client.complete_upload(request).await
