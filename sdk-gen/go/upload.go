@@ -165,7 +165,6 @@ func (c *Client) transfer(
 ) (*Uploaded, error) {
 	began := time.Now()
 	t := &transfer{client: c, options: uploadOptions{concurrency: defaultConcurrency}}
-	t.options.create.OnConflict = sluicev1.OnConflict_ON_CONFLICT_FAIL
 	for _, option := range options {
 		option(&t.options)
 	}

@@ -1,25 +1,20 @@
-//! Uploads a file and shows how it goes.
+//! Uploads a file and shows how it goes:
+//! `SLUICE_SERVER=… SLUICE_API_KEY=… cargo run -p sluice-sdk --example upload`
 //!
-//! `SLUICE_API_KEY=… cargo run -p sluice-sdk --example upload -- FILE`
+//! The lines in `main` stand in the README.
 
-use std::{env, error::Error, path::PathBuf};
+use std::env;
 
-use sluice_sdk::{Client, UploadOptions};
+use sluice_sdk::{Client, Source, UploadOptions};
 
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn Error>> {
-    let path: PathBuf = env::args_os().nth(1).ok_or("which file?")?.into();
-    let server = env::var("SLUICE_SERVER").unwrap_or("http://127.0.0.1:7070".into());
-    let client = Client::builder(server).api_key(env::var("SLUICE_API_KEY")?).build()?;
-
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let client =
+        Client::builder(env::var("SLUICE_SERVER")?).api_key(env::var("SLUICE_API_KEY")?).build()?;
     let options = UploadOptions::new().on_progress(|progress| {
-        eprint!("\r{} of {} bytes are stored", progress.persisted, progress.total.unwrap_or(0));
+        println!("{} of {} bytes", progress.persisted, progress.total.unwrap_or(0));
     });
-    let uploaded = client.upload(path, options).await?;
-    eprintln!();
-
-    let file = uploaded.file;
-    println!("{} is {} with {} bytes", file.name, file.id, file.size);
-    println!("{} bytes were sent again", uploaded.statistics.resent);
+    let uploaded = client.upload(Source::path("holiday.mp4"), options).await?;
+    println!("it is {}", uploaded.file.id);
     Ok(())
 }

@@ -7,6 +7,7 @@ mod files;
 mod gateway;
 mod interruptions;
 mod read_once;
+mod readme;
 mod refusals;
 mod restarts;
 mod sessions;
