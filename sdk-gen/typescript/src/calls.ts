@@ -17,7 +17,7 @@ import { CapabilitiesService } from "./gen/sluice/v1/capabilities_pb.js";
 import { EventService } from "./gen/sluice/v1/event_pb.js";
 import { FileService } from "./gen/sluice/v1/file_pb.js";
 import { UploadService } from "./gen/sluice/v1/upload_pb.js";
-import type { Platform, Sender } from "./platform.js";
+import type { Connection, Platform, Sender } from "./platform.js";
 import { Attempts } from "./retry.js";
 import {
   type Credential,
@@ -91,6 +91,7 @@ export class Calls<S> {
   readonly credential: Credential;
   /** Signs in and out, without a credential. */
   protected readonly auth: RawClient<typeof AuthService>;
+  readonly #connection: Connection;
   readonly #senders: Sender[] = [];
   #turn = 0;
 
@@ -102,17 +103,18 @@ export class Calls<S> {
       request.header.set(platform.userAgentHeader, USER_AGENT);
       return next(request);
     };
-    const anonymous = platform.transport(this.server, [name]);
-    this.auth = createClient(AuthService, anonymous);
+    this.#connection = platform.connection(this.server);
+    this.auth = createClient(AuthService, this.#connection.transport([name]));
     this.credential = credentialOf(options, async (refreshToken) => {
       const request = this.auth.refreshSession({ refreshToken }, { timeoutMs: REFRESH_TIMEOUT_MS });
       return (await request).tokens;
     });
-    this.raw = clients(platform.transport(this.server, [name, signedIn(this.credential)]));
+    this.raw = clients(this.#connection.transport([name, signedIn(this.credential)]));
   }
 
   /** Closes connections; whatever is under way ends with an error. */
   close(): void {
+    this.#connection.close();
     for (const sender of this.#senders.splice(0)) sender.close();
   }
 
@@ -145,7 +147,9 @@ export class Calls<S> {
     const attempts = this.attempts(signal);
     for (;;) {
       try {
-        return await call({ timeoutMs: CALL_TIMEOUT_MS, ...(signal && { signal }) });
+        // A signal for each attempt: listeners of many calls would pile up on that of the caller.
+        const own = signal && { signal: AbortSignal.any([signal]) };
+        return await call({ timeoutMs: CALL_TIMEOUT_MS, ...own });
       } catch (thrown) {
         const error = SluiceError.from(thrown, signal);
         if (!mayRepeat(error)) throw error;

@@ -18,6 +18,7 @@ export type {
   Uploaded,
 } from "./upload/options.js";
 export type {
+  Connection,
   Content,
   EncodedMessage,
   Frame,

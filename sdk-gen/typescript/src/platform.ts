@@ -8,12 +8,19 @@ import type { WriteUploadResponse } from "./gen/sluice/v1/upload_pb.js";
 export interface Platform<S> {
   /** The header by which the SDK names itself; browsers keep `user-agent` for themselves. */
   readonly userAgentHeader: string;
-  /** The transport of all calls but those that carry the content of uploads. */
-  transport(server: string, interceptors: Interceptor[]): Transport;
+  /** The way for all calls but those that carry the content of uploads. */
+  connection(server: string): Connection;
   /** A way for content, independent of others so that they do not hold each other up. */
   sender(endpoint: string): Sender;
   /** Opens what the caller gave. */
   open(source: S): Promise<Source>;
+}
+
+/** A connection for calls; opened when it is needed, and again after a break. */
+export interface Connection {
+  transport(interceptors: Interceptor[]): Transport;
+  /** Closes the connection, if there is one. */
+  close(): void;
 }
 
 /** Sends the content of uploads, on one connection. */

@@ -63,7 +63,7 @@ export class Server {
     let said = "";
     child.stderr.on("data", (chunk: Buffer) => (said += chunk.toString()));
     for await (const line of createInterface(child.stdout)) {
-      const url = /^listening on (http:\S+)/.exec(line)?.[1];
+      const url = /^listening on (https?:\S+)/.exec(line)?.[1];
       if (url) {
         this.url = url;
         return;

@@ -1,6 +1,7 @@
 // The SDK on Node.js: gRPC over HTTP/2.
 
-import { Writable } from "node:stream";
+import type { Writable } from "node:stream";
+import type { SecureContextOptions } from "node:tls";
 import { createGrpcTransport } from "@connectrpc/connect-node";
 import type { ClientOptions } from "../calls.js";
 import { Client as BaseClient } from "../client.js";
@@ -8,34 +9,50 @@ import { SluiceError } from "../errors.js";
 import type { Platform } from "../platform.js";
 import { NOTHING, isFile, notTheFile, pour } from "../read.js";
 import { type DownloadOptions, type Downloaded, downloadTo } from "./download.js";
-import { Http2Sender, KEEP_ALIVE_MS } from "./sender.js";
+import { Http2Sender, connect } from "./sender.js";
 import { type NodeSource, openSource } from "./source.js";
 
 export * from "../index.js";
 export type { DownloadOptions, Downloaded } from "./download.js";
 export type { NodeSource } from "./source.js";
 
-const NODE: Platform<NodeSource> = {
-  userAgentHeader: "user-agent",
-  transport: (baseUrl, interceptors) =>
-    createGrpcTransport({
-      baseUrl,
-      interceptors,
-      // Content is not compressed, and the rest is small.
-      acceptCompression: [],
-      pingIntervalMs: KEEP_ALIVE_MS,
-      pingTimeoutMs: KEEP_ALIVE_MS,
-      idleConnectionTimeoutMs: 60_000,
-      nodeOptions: { settings: { initialWindowSize: 2 * 1024 * 1024, maxFrameSize: 256 * 1024 } },
-    }),
-  sender: (endpoint) => new Http2Sender(endpoint),
-  open: openSource,
-};
+/** Which server, who calls, and how patiently; and how TLS is done. */
+export interface NodeClientOptions extends ClientOptions {
+  /**
+   * Certificates of authorities to trust instead of those that Node.js has, and the certificate to
+   * show to servers that ask for one. All in PEM. Parts sent to signed URLs (`direct`) go by `fetch`,
+   * for which only `NODE_EXTRA_CA_CERTS` counts.
+   */
+  tls?: Pick<SecureContextOptions, "ca" | "cert" | "key" | "passphrase"> | undefined;
+}
+
+function node(tls: NodeClientOptions["tls"] = {}): Platform<NodeSource> {
+  return {
+    userAgentHeader: "user-agent",
+    connection: (server) => {
+      const settings = { initialWindowSize: 2 * 1024 * 1024, maxFrameSize: 256 * 1024 };
+      const sessionManager = connect(server, { ...tls, settings });
+      return {
+        transport: (interceptors) =>
+          createGrpcTransport({
+            baseUrl: server,
+            interceptors,
+            sessionManager,
+            // Content is not compressed, and the rest is small.
+            acceptCompression: [],
+          }),
+        close: () => sessionManager.abort(),
+      };
+    },
+    sender: (endpoint) => new Http2Sender(connect(endpoint, tls)),
+    open: openSource,
+  };
+}
 
 /** A client of one server, for Node.js. */
 export class Client extends BaseClient<NodeSource> {
-  constructor(options: ClientOptions) {
-    super(NODE, options);
+  constructor(options: NodeClientOptions) {
+    super(node(options.tls), options);
   }
 
   /**

@@ -1,6 +1,11 @@
 // The content of uploads over HTTP/2.
 
-import type { ClientHttp2Stream, IncomingHttpHeaders } from "node:http2";
+import type {
+  ClientHttp2Stream,
+  ClientSessionOptions,
+  IncomingHttpHeaders,
+  SecureClientSessionOptions,
+} from "node:http2";
 import { constants } from "node:http2";
 import { fromBinary } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "@connectrpc/connect";
@@ -12,22 +17,31 @@ import { type Sender, WRITE_UPLOAD_PATH, type WriteCall } from "../platform.js";
 import { USER_AGENT } from "../version.js";
 
 /** A peer that is gone without a word is noticed after twice this time. */
-export const KEEP_ALIVE_MS = 10_000;
+const KEEP_ALIVE_MS = 10_000;
 /** An idle connection is closed after this time. It keeps no process alive. */
 const IDLE_MS = 60_000;
 /** Content is handed over in pieces of this size: so often is known how far it is. */
 const PIECE = 128 * 1024;
 
-/** One connection, which is opened when it is needed and opened again after a break. */
+/** A connection, which is opened when it is needed and opened again after a break. */
+export function connect(
+  endpoint: string,
+  options: ClientSessionOptions | SecureClientSessionOptions,
+): Http2SessionManager {
+  const keepAlive = {
+    pingIntervalMs: KEEP_ALIVE_MS,
+    pingTimeoutMs: KEEP_ALIVE_MS,
+    idleConnectionTimeoutMs: IDLE_MS,
+  };
+  return new Http2SessionManager(endpoint, keepAlive, options);
+}
+
+/** Sends on one connection. */
 export class Http2Sender implements Sender {
   readonly #connection: Http2SessionManager;
 
-  constructor(endpoint: string) {
-    this.#connection = new Http2SessionManager(endpoint, {
-      pingIntervalMs: KEEP_ALIVE_MS,
-      pingTimeoutMs: KEEP_ALIVE_MS,
-      idleConnectionTimeoutMs: IDLE_MS,
-    });
+  constructor(connection: Http2SessionManager) {
+    this.#connection = connection;
   }
 
   async send(call: WriteCall): Promise<WriteUploadResponse> {

@@ -15,7 +15,11 @@ export type { WebSource } from "./source.js";
 
 const WEB: Platform<WebSource> = {
   userAgentHeader: "x-user-agent",
-  transport: (baseUrl, interceptors) => createGrpcWebTransport({ baseUrl, interceptors }),
+  connection: (baseUrl) => ({
+    transport: (interceptors) => createGrpcWebTransport({ baseUrl, interceptors }),
+    // Connections are the browser's.
+    close: () => undefined,
+  }),
   sender: (endpoint) => new XhrSender(endpoint),
   open: openSource,
 };
