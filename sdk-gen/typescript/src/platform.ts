@@ -79,8 +79,11 @@ export interface KnownSource {
   readonly contentType?: string | undefined;
   /** What this very content is recognised by later, after a reload of the page for example. */
   readonly fingerprint?: string | undefined;
-  /** The frames of a range, in order, none crossing a multiple of `FRAME_SIZE`. */
-  frames(start: number, end: number): AsyncIterable<Frame>;
+  /**
+   * The frames of a range, in order, none crossing a multiple of `FRAME_SIZE`. With `fleeting` the
+   * content of one is needed only until the next is asked for, so that memory can be used again.
+   */
+  frames(start: number, end: number, fleeting?: boolean): AsyncIterable<Frame>;
   /** The range will be asked for next; a chance to prepare. */
   expect?(start: number, end: number): void;
   /** Throws `source_changed` if the content is known to be other than when it was opened. */

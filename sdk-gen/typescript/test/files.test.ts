@@ -74,7 +74,7 @@ test("fields that are wrong are named", async () => {
     assert.equal(error.kind, "server");
     assert.equal(error.reason, "INVALID_FIELD");
     assert.equal(error.violations[0]?.field, "name");
-    assert.ok(error.violations[0]?.description);
+    assert.ok(error.violations[0].description);
     assert.equal(error.transient, false);
   }
 });

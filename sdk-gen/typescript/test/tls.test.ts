@@ -30,8 +30,11 @@ test("everything goes over TLS, with an authority of one's own", async () => {
 test("a certificate that nobody vouches for is refused at once", async () => {
   const client = new Client({ server: server.url, apiKey: server.apiKey });
   const started = performance.now();
-  for (const call of [client.account(), client.upload(Buffer.from("x"), { name: "x" })]) {
-    const error = await failure<SluiceError>(call);
+  for (const call of [
+    () => client.account(),
+    () => client.upload(Buffer.from("x"), { name: "x" }),
+  ]) {
+    const error = await failure<SluiceError>(call());
     assert.equal(error.kind, "transport");
     assert.equal(error.transient, false);
     assert.match(error.message, /certificate/);

@@ -90,8 +90,12 @@ class FileSource implements KnownSource {
     return new FileSource(handle, path, Number(stat.size), stat.mtimeNs);
   }
 
-  frames(start: number, end: number): AsyncIterable<Frame> {
-    return readFrames(start, end, (offset, size) => this.#read(offset, size));
+  frames(start: number, end: number, fleeting = false): AsyncIterable<Frame> {
+    let again: Uint8Array<ArrayBuffer> | undefined;
+    return readFrames(start, end, (offset, size) => {
+      again = fleeting && again && again.length >= size ? again : buffer(size);
+      return this.#read(again.subarray(0, size), offset);
+    });
   }
 
   async checkUnchanged(): Promise<void> {
@@ -105,8 +109,8 @@ class FileSource implements KnownSource {
     if (this.#path !== undefined) await this.#handle.close();
   }
 
-  async #read(offset: number, size: number): Promise<Uint8Array<ArrayBuffer>> {
-    const bytes = new Uint8Array(Buffer.allocUnsafeSlow(size).buffer);
+  async #read(bytes: Uint8Array<ArrayBuffer>, offset: number): Promise<Uint8Array<ArrayBuffer>> {
+    const size = bytes.length;
     for (let filled = 0; filled < size;) {
       const { bytesRead } = await this.#handle
         .read(bytes, filled, size - filled, offset + filled)
@@ -116,6 +120,11 @@ class FileSource implements KnownSource {
     }
     return bytes;
   }
+}
+
+/** Memory that is not cleared, for it is filled at once. */
+function buffer(size: number): Uint8Array<ArrayBuffer> {
+  return new Uint8Array(Buffer.allocUnsafeSlow(size).buffer);
 }
 
 /** Says what could not be done with which file. */

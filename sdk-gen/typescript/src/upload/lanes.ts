@@ -24,8 +24,8 @@ export interface Part {
   readonly number: number;
   readonly start: number;
   readonly end: number;
-  /** Its frames, read anew each time, or kept. */
-  frames(): AsyncIterable<Frame> | Iterable<Frame>;
+  /** Its frames, read anew each time, or kept; see `KnownSource.frames`. */
+  frames(fleeting?: boolean): AsyncIterable<Frame> | Iterable<Frame>;
   /** The size of the whole file, where the server has to be told. */
   readonly finalSize?: number | undefined;
 }
@@ -153,7 +153,7 @@ export class Lanes<S> {
     const checksums = this.checksums;
     async function* messages() {
       let fields: typeof first | undefined = first;
-      for await (const frame of part.frames()) {
+      for await (const frame of part.frames(true)) {
         // Only what the checksum needs: content is not kept.
         sent.push({ ...frame, content: NOTHING });
         yield { fields: fields ?? {}, frame };

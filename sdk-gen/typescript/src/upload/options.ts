@@ -84,6 +84,12 @@ export interface UploadStore {
   delete(key: string): Promise<void> | void;
 }
 
+/** An id that nobody else has. Pages without TLS have no `crypto.randomUUID`. */
+export function newRequestId(): string {
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
 /** The choice as the contract has it. */
 export function conflictChoice(choice: UploadOptions["onConflict"]): OnConflict {
   return choice === "replace" ? OnConflict.REPLACE : OnConflict.FAIL;

@@ -2,7 +2,7 @@
 
 import type { Calls } from "../calls.js";
 import { SluiceError } from "../errors.js";
-import type { UploadOptions, UploadStore, Uploaded } from "./options.js";
+import { type UploadOptions, type UploadStore, type Uploaded, newRequestId } from "./options.js";
 
 /**
  * Remembers the request id under which a source is being uploaded. The server is the truth: the
@@ -31,7 +31,7 @@ export class Remembered<S> {
         if (!isOver(SluiceError.from(thrown))) throw thrown;
       }
     }
-    const requestId = crypto.randomUUID();
+    const requestId = newRequestId();
     await this.#store.set(this.#key, requestId);
     return this.#once(requestId, upload);
   }

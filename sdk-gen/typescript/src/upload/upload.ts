@@ -15,7 +15,13 @@ import type { Frame, KnownSource, OnceSource } from "../platform.js";
 import { direct } from "./direct.js";
 import { Input } from "./frames.js";
 import { Lanes, type Part, getUpload, has } from "./lanes.js";
-import { type UploadOptions, type Uploaded, conflictChoice, declared } from "./options.js";
+import {
+  type UploadOptions,
+  type Uploaded,
+  conflictChoice,
+  declared,
+  newRequestId,
+} from "./options.js";
 import { Remembered } from "./remembered.js";
 import { Tally } from "./tally.js";
 import { sameContent, sameParts, sameSize } from "./verify.js";
@@ -263,7 +269,7 @@ class UploadWork<S> {
       throw new SluiceError("usage", "bytes and streams have no name of their own: set `name`");
     }
     return {
-      requestId: requestId ?? options.requestId ?? crypto.randomUUID(),
+      requestId: requestId ?? options.requestId ?? newRequestId(),
       name,
       contentType: options.contentType ?? source?.contentType ?? "",
       metadata: options.metadata ?? {},
@@ -285,6 +291,7 @@ function partsOf(upload: Upload, source: KnownSource): Part[] {
   return Array.from({ length: Math.ceil(source.size / partSize) }, (_, index) => {
     const start = index * partSize;
     const end = Math.min(start + partSize, source.size);
-    return { number: index + 1, start, end, frames: () => source.frames(start, end), ...finalSize };
+    const frames = (fleeting?: boolean) => source.frames(start, end, fleeting);
+    return { number: index + 1, start, end, frames, ...finalSize };
   });
 }

@@ -58,7 +58,7 @@ async function checksum(
   signal?: AbortSignal,
 ): Promise<number> {
   let crc32c = 0;
-  for await (const frame of source.frames(start, end)) {
+  for await (const frame of source.frames(start, end, true)) {
     if (signal?.aborted) throw SluiceError.from(signal.reason, signal);
     crc32c = combineCrc32c(crc32c, frame.crc32c, frame.size);
   }
