@@ -25,13 +25,12 @@ use crate::{
 
 /// What all others are compared with.
 pub(crate) const RUST: &str = "Rust SDK, 4 streams";
-/// The SDKs by their folders.
-pub(crate) const SDKS: [(&str, &str); 3] = [
-    ("go", "Go SDK, 4 streams"),
-    ("typescript", "TypeScript SDK on Node, 4 streams"),
-    ("python", "Python SDK, 4 streams"),
-];
-
+/// The SDKs, each in a program of its language.
+pub(crate) const GO: &str = "Go SDK, 4 streams";
+pub(crate) const NODE: &str = "TypeScript SDK on Node, 4 streams";
+pub(crate) const PYTHON: &str = "Python SDK, 4 streams";
+/// Their folders.
+const SDKS: [(&str, &str); 3] = [("go", GO), ("typescript", NODE), ("python", PYTHON)];
 /// The SDK for pages.
 pub(crate) const WEB: &str = "TypeScript SDK in Chromium, 4 streams";
 /// What pages would take instead.
