@@ -6,7 +6,7 @@ use anyhow::Result;
 use async_trait::async_trait;
 use bytes::Bytes;
 use secrecy::ExposeSecret;
-use sluice_domain::{Epoch, Error, PartNumber, PartPlan, UploadId};
+use sluice_domain::{Crc32c, Epoch, Error, PartNumber, PartPlan, UploadId};
 use sluice_server::{
     adapters::embedded::DataFolder,
     app,
@@ -112,7 +112,7 @@ impl PartWriter for DiscardingWriter {
         Ok(())
     }
 
-    async fn persist(&mut self) -> sluice_domain::Result<Persisted> {
+    async fn persist(&mut self, _crc32c: Crc32c) -> sluice_domain::Result<Persisted> {
         Ok(Persisted::Stored(None))
     }
 

@@ -29,7 +29,7 @@ use sluice_proto::v1::{
     BidiWriteUploadResponse, ChecksummedData, WriteUploadRequest, WriteUploadResponse,
     upload_service_client::UploadServiceClient,
 };
-use tokio::time::{self, Sleep};
+use tokio::time::{self, Instant, Sleep};
 use tonic::body::Body;
 use tower::Service;
 
@@ -39,10 +39,20 @@ use crate::{Connection, Error, RateLimit, Result};
 /// notices dead connections much earlier; this is for servers that hang.
 pub(crate) const STALL: Duration = Duration::from_secs(60);
 
-/// Content is handed to the transport in pieces of this size, which become HTTP/2
-/// frames. A peer sees nothing of one before all of it has arrived: a link of
-/// 1 KiB/s still moves within the 30 seconds that servers wait.
+/// Content is handed to the transport in pieces, which become HTTP/2 frames. A peer
+/// sees nothing of one before all of it has arrived: with these a link of 1 KiB/s
+/// still moves within the 30 seconds that servers wait.
 const PIECE: usize = 32 * 1024;
+
+/// Larger ones cost both sides less time for each byte. This is the largest frame
+/// that the server takes.
+const LARGE_PIECE: usize = 256 * 1024;
+
+/// How fast a link is shows only by more than fits into buffers on the way.
+const SAMPLE: u64 = 4 * 1024 * 1024;
+
+/// What takes longer than this for a sample goes on in small pieces.
+const FAST: Duration = Duration::from_secs(4);
 
 /// Bytes on their way, with their place and checksum.
 #[derive(Debug, Clone)]
@@ -122,8 +132,14 @@ where
     S: Stream<Item = WriteUploadRequest> + Send + 'static,
 {
     let rate_limit = connection.rate_limit();
-    let body =
-        MessageBody { messages: Box::pin(messages), content: None, taken, rate_limit, turn: None };
+    let body = MessageBody {
+        messages: Box::pin(messages),
+        content: None,
+        pieces: Pieces::new(Instant::now()),
+        taken,
+        rate_limit,
+        turn: None,
+    };
     UploadServiceClient::new(WithBody { connection, body: Some(Body::new(body)) })
 }
 
@@ -148,11 +164,38 @@ impl Service<Request<Body>> for WithBody {
     }
 }
 
+/// How large pieces are: small ones until a link has shown that it is fast, and
+/// whenever it is not any more.
+#[derive(Debug)]
+struct Pieces {
+    size: usize,
+    /// Bytes of this sample, and when it began.
+    sampled: u64,
+    since: Instant,
+}
+
+impl Pieces {
+    fn new(now: Instant) -> Self {
+        Self { size: PIECE, sampled: 0, since: now }
+    }
+
+    /// The transport takes a piece.
+    fn took(&mut self, bytes: u64, now: Instant) {
+        self.sampled += bytes;
+        if self.sampled >= SAMPLE {
+            let is_fast = now.duration_since(self.since) <= FAST;
+            let size = if is_fast { LARGE_PIECE } else { PIECE };
+            *self = Self { size, sampled: 0, since: now };
+        }
+    }
+}
+
 /// Messages as the body of a gRPC request.
 struct MessageBody<S> {
     messages: Pin<Box<S>>,
     /// What is left of the content of the message that is handed out.
     content: Option<Bytes>,
+    pieces: Pieces,
     /// How many pieces the transport has taken.
     taken: Arc<AtomicU64>,
     rate_limit: Option<RateLimit>,
@@ -173,7 +216,7 @@ where
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         if let (Some(content), Some(limit)) = (&self.content, &self.rate_limit) {
             if self.turn.is_none() {
-                let from = limit.reserve(content.len().min(PIECE) as u64);
+                let from = limit.reserve(content.len().min(self.pieces.size) as u64);
                 self.turn = Some(Box::pin(time::sleep_until(from)));
             }
             if let Some(turn) = &mut self.turn {
@@ -182,7 +225,8 @@ where
             }
         }
         if let Some(mut content) = self.content.take() {
-            let piece = content.split_to(content.len().min(PIECE));
+            let piece = content.split_to(content.len().min(self.pieces.size));
+            self.pieces.took(piece.len() as u64, Instant::now());
             self.content = Some(content).filter(|content| !content.is_empty());
             self.taken.fetch_add(1, Ordering::Relaxed);
             return Poll::Ready(Some(Ok(Frame::data(piece))));
@@ -243,6 +287,26 @@ mod tests {
     };
 
     use super::*;
+
+    #[test]
+    fn pieces_are_large_while_the_link_is_fast() {
+        let mut now = Instant::now();
+        let mut pieces = Pieces::new(now);
+        let mut sample = |pieces: &mut Pieces, time: Duration| {
+            let count = SAMPLE.div_ceil(pieces.size as u64);
+            for index in 1..=count {
+                // Most of it disappears in buffers at once.
+                now += if index == count { time } else { Duration::ZERO };
+                pieces.took(pieces.size as u64, now);
+            }
+            pieces.size
+        };
+        assert_eq!(pieces.size, PIECE);
+        assert_eq!(sample(&mut pieces, Duration::from_secs(60)), PIECE);
+        assert_eq!(sample(&mut pieces, Duration::from_secs(1)), LARGE_PIECE);
+        assert_eq!(sample(&mut pieces, Duration::from_secs(1)), LARGE_PIECE);
+        assert_eq!(sample(&mut pieces, Duration::from_secs(9)), PIECE);
+    }
 
     #[test]
     fn a_message_is_the_same_on_either_stream() {

@@ -81,6 +81,16 @@ impl ServerConfig {
         self.allowed_origins.iter().map(origin).collect()
     }
 
+    /// The origin of this server's own pages, if it is known: as browsers say it,
+    /// without a path and without the scheme's own port.
+    pub fn public_origin(&self) -> Option<String> {
+        let uri: Uri = self.public_url.as_ref()?.parse().ok()?;
+        let (scheme, host) = (uri.scheme_str()?, uri.host()?.to_lowercase());
+        let usual = if scheme == "https" { 443 } else { 80 };
+        let port = uri.port_u16().filter(|port| *port != usual);
+        Some(port.map_or(format!("{scheme}://{host}"), |port| format!("{scheme}://{host}:{port}")))
+    }
+
     pub(super) fn check_public_url(&self) -> Result<(), ConfigError> {
         let Some(url) = &self.public_url else { return Ok(()) };
         let uri: Option<Uri> = url.parse().ok();

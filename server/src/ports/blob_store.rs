@@ -178,10 +178,11 @@ pub trait PartWriter: Send + Sync {
     async fn write(&mut self, bytes: Bytes) -> Result<()>;
 
     /// Makes all bytes survive power loss, or leaves that to the part's record.
-    /// On an error none of them count, and the writer can only be dropped. The
-    /// claim stays until then, so that the caller can commit the part's record
-    /// under it.
-    async fn persist(&mut self) -> Result<Persisted>;
+    /// The caller has checked all of them and says their checksum: a store that
+    /// sends them on has it compared with what arrives there. On an error none of
+    /// them count, and the writer can only be dropped. The claim stays until then,
+    /// so that the caller can commit the part's record under it.
+    async fn persist(&mut self, crc32c: Crc32c) -> Result<Persisted>;
 
     /// Gives the part up and returns when the claim has ended. What was persisted
     /// may be removed: it must have no record, and never get one.

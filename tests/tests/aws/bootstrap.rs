@@ -73,15 +73,27 @@ async fn bootstrap_makes_what_is_missing_and_nothing_else() {
 async fn the_bucket_is_open_for_pages_of_configured_origins() {
     let aws = LocalAws::account().await;
     let origins = r#"["https://app.example.com"]"#;
-    let terminal = machine(&aws).set("SLUICE__SERVER__ALLOWED_ORIGINS", origins);
+    let terminal = machine(&aws)
+        .set("SLUICE__SERVER__ALLOWED_ORIGINS", origins)
+        .set("SLUICE__SERVER__PUBLIC_URL", "https://Files.example.com:443/sluice");
     bootstrap(&terminal, &[]).await.assert_code(0);
     let account = Account::at(aws.clone(), &aws.endpoint, "").await;
     let cors = account.clients.s3.get_bucket_cors().bucket(&account.bucket).send().await;
     let rules = cors.expect("there are rules").cors_rules.unwrap_or_default();
     let [rule] = &rules[..] else { panic!("{rules:?}") };
-    assert_eq!(rule.allowed_origins(), ["https://app.example.com"]);
+    assert_eq!(rule.allowed_origins(), ["https://app.example.com"], "nobody is sent to storage");
 
-    let closed = terminal.set("SLUICE__SERVER__ALLOWED_ORIGINS", "[]");
+    let direct = terminal.set("SLUICE__AWS__DIRECT_TRANSFERS", "true");
+    bootstrap(&direct, &[]).await.assert_code(0);
+    let cors = account.clients.s3.get_bucket_cors().bucket(&account.bucket).send().await;
+    let rules = cors.expect("there are rules").cors_rules.unwrap_or_default();
+    let [rule] = &rules[..] else { panic!("{rules:?}") };
+    let own = "https://files.example.com";
+    assert_eq!(rule.allowed_origins(), ["https://app.example.com", own]);
+
+    let closed = direct
+        .set("SLUICE__AWS__DIRECT_TRANSFERS", "false")
+        .set("SLUICE__SERVER__ALLOWED_ORIGINS", "[]");
     let ended = bootstrap(&closed, &[]).await;
     assert!(steps(&ended).contains(&("cors".to_owned(), "done".to_owned())), "{ended:?}");
     let cors = account.clients.s3.get_bucket_cors().bucket(&account.bucket).send().await;

@@ -115,7 +115,7 @@ pub(crate) async fn try_persist(
     let mut writer = claimed.expect("the part is free");
     writer.begin(upload.plan).await.expect("there is room");
     writer.write(bytes.clone()).await.expect("it is written");
-    let persisted = writer.persist().await?;
+    let persisted = writer.persist(Crc32c::of(&bytes)).await?;
     let mut hasher = PartHasher::new(number, upload.plan.start(number));
     assert!(hasher.fold(&bytes, Crc32c::of(&bytes)));
     Ok((PersistedPart { record: hasher.finish(), bytes: persisted }, writer))

@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use aws_sdk_dynamodb::config::retry::RetryConfig;
 use futures::future::try_join_all;
 use sluice_domain::{Error, FileDigest, Quota, UploadState, Usage};
 use sluice_server::{
@@ -80,9 +81,16 @@ async fn message(stream: &mut TcpStream) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
-/// Everything happens once, and whoever asked is told so.
+/// Everything happens once, and whoever asked is told so, whether the SDK tries again
+/// or has given up.
 #[tokio::test]
 async fn what_happened_is_known_though_its_answer_was_lost() {
+    for retries in [RetryConfig::standard(), RetryConfig::disabled()] {
+        answers_are_lost(retries).await;
+    }
+}
+
+async fn answers_are_lost(retries: RetryConfig) {
     const UPLOADS: u64 = 8;
     let account = Account::new().await;
     let direct = account.clients.dynamodb;
@@ -90,7 +98,7 @@ async fn what_happened_is_known_though_its_answer_was_lost() {
     table::create(&direct, &name).await.expect("the table is made");
     let upstream = account.config.dynamodb_endpoint.clone().expect("an endpoint");
     let (endpoint, seen) = lossy(upstream.trim_start_matches("http://").to_owned()).await;
-    let config = direct.config().to_builder().endpoint_url(endpoint).build();
+    let config = direct.config().to_builder().endpoint_url(endpoint).retry_config(retries).build();
     let client = aws_sdk_dynamodb::Client::from_conf(config);
     let records = Records::new(client, name, Arc::new(SystemClock), Tasks::new());
 

@@ -14,5 +14,6 @@ mod many_parts;
 mod processes;
 mod record_load;
 mod records;
+mod remembered;
 mod sealing;
 mod service;

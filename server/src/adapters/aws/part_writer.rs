@@ -44,7 +44,6 @@ struct Begun {
     pending: Pending,
     /// Bytes in all.
     size: u64,
-    crc32c: Crc32c,
     spilled: Option<Spilled>,
 }
 
@@ -105,14 +104,8 @@ impl PartWriter for S3PartWriter {
             }
         };
         self.hold.sign();
-        self.begun = Some(Begun {
-            plan,
-            room,
-            pending: Pending::default(),
-            size: 0,
-            crc32c: Crc32c::EMPTY,
-            spilled: None,
-        });
+        self.begun =
+            Some(Begun { plan, room, pending: Pending::default(), size: 0, spilled: None });
         Ok(())
     }
 
@@ -120,7 +113,6 @@ impl PartWriter for S3PartWriter {
         self.hold.sign();
         let mut begun = self.begun.take().ok_or_else(not_begun)?;
         begun.size += bytes.len() as u64;
-        begun.crc32c = begun.crc32c.combine(Crc32c::of(&bytes), bytes.len() as u64);
         begun.pending.push(bytes);
         let full = match begun.spilled {
             Some(_) => begun.pending.size >= BATCH,
@@ -133,13 +125,13 @@ impl PartWriter for S3PartWriter {
         Ok(())
     }
 
-    async fn persist(&mut self) -> Result<Persisted> {
+    async fn persist(&mut self, crc32c: Crc32c) -> Result<Persisted> {
         let mut begun = self.begun.take().ok_or_else(not_begun)?;
         if begun.spilled.is_some() {
             self.spill(&mut begun).await?;
         }
         let gate = self.hold.enter().await?;
-        let Begun { plan, room, mut pending, size, crc32c, spilled } = begun;
+        let Begun { plan, room, mut pending, size, spilled } = begun;
         let content = match spilled {
             Some(Spilled { file, size }) => {
                 PartContent::File { file, size, tasks: self.shared.tasks.clone() }

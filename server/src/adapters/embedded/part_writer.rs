@@ -4,7 +4,7 @@ use std::{collections::VecDeque, sync::Arc};
 
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
-use sluice_domain::{PartNumber, PartPlan, Result, UploadId};
+use sluice_domain::{Crc32c, PartNumber, PartPlan, Result, UploadId};
 use tokio::{sync::OwnedMutexGuard, task::JoinHandle, time::Instant};
 
 use super::{
@@ -139,7 +139,7 @@ impl PartWriter for DiskPartWriter {
         Ok(())
     }
 
-    async fn persist(&mut self) -> Result<Persisted> {
+    async fn persist(&mut self, _crc32c: Crc32c) -> Result<Persisted> {
         if self.row.is_some() {
             self.durable = Some(self.hold.enter().await?);
             return Ok(Persisted::WithRecord(self.pending.take_one()));

@@ -51,7 +51,7 @@ async fn persist(
     mut writer: Box<dyn PartWriter>,
     bytes: &[u8],
 ) -> Box<dyn PartWriter> {
-    let persisted = writer.persist().await.expect("it is persisted");
+    let persisted = writer.persist(Crc32c::of(bytes)).await.expect("it is persisted");
     let number = number(part);
     let mut hasher = PartHasher::new(number, upload.plan.start(number));
     assert!(hasher.fold(bytes, Crc32c::of(bytes)));
@@ -167,7 +167,7 @@ pub async fn sealing_is_idempotent(store: &Arc<dyn BlobStore>, uploads: &dyn Upl
     let mut writer = claim(store, upload.id, 2).await;
     writer.begin(PLAN).await.expect("there is room");
     writer.write(full_of(8)).await.expect("it is written");
-    writer.persist().await.expect("it is persisted");
+    writer.persist(Crc32c::of(&full_of(8))).await.expect("it is persisted");
     drop(writer);
     for _ in 0..2 {
         seal(store, upload.id, PART_SIZE).await;
@@ -190,7 +190,7 @@ pub async fn an_abandoned_part_can_be_written_anew(
         writer.begin(PLAN).await.expect("there is room");
         writer.write(full_of(9)).await.expect("it is written");
         if persisted {
-            writer.persist().await.expect("it is persisted");
+            writer.persist(Crc32c::of(&full_of(9))).await.expect("it is persisted");
         }
         match how {
             "abandoned" => writer.abandon().await,
@@ -265,16 +265,18 @@ pub async fn a_busy_part_is_refused(store: &Arc<dyn BlobStore>, uploads: &dyn Up
     first.begin(PLAN).await.expect("there is room");
     let second = store.claim_part(upload, Epoch::FIRST, number(1));
     let mut second = std::pin::pin!(second);
+    let mut written = Vec::new();
     let refused = loop {
         tokio::select! {
             claimed = &mut second => break claimed,
             () = tokio::time::sleep(Duration::from_millis(200)) => {
                 first.write(Bytes::from_static(b"x")).await.expect("it keeps its part");
+                written.push(b'x');
             }
         }
     };
     assert_refused(refused.map(drop), Reason::PartBusy);
-    first.persist().await.expect("it has kept its part");
+    first.persist(Crc32c::of(&written)).await.expect("it has kept its part");
 }
 
 /// A writer that is silent for long loses its part, and writes no byte any more.
@@ -287,7 +289,7 @@ pub async fn a_silent_writer_is_taken_over(store: &Arc<dyn BlobStore>, uploads: 
     let second = write(store, uploads, &upload, 1, 2).await;
     assert!(start.elapsed() < PATIENCE, "nobody takes over");
     let late = match silent.write(full_of(1)).await {
-        Ok(()) => silent.persist().await.map(drop),
+        Ok(()) => silent.persist(Crc32c::of(&full_of(1).repeat(2))).await.map(drop),
         refused => refused,
     };
     assert_refused(late, Reason::PartBusy);
@@ -333,7 +335,7 @@ pub async fn a_newer_epoch_takes_over_at_once(
     let _new = claimed.expect("the part is free for a newer writer");
     assert!(start.elapsed() < Duration::from_millis(500), "it waits for an older writer");
     let late = match old.write(full_of(1)).await {
-        Ok(()) => old.persist().await.map(drop),
+        Ok(()) => old.persist(Crc32c::of(&full_of(1))).await.map(drop),
         refused => refused,
     };
     assert_refused(late, Reason::StaleWriter);
@@ -355,12 +357,12 @@ pub async fn a_fence_ends_older_writers(store: &Arc<dyn BlobStore>, uploads: &dy
 
     store.fence(upload, Epoch(2)).await;
     let late = match old.write(full_of(1)).await {
-        Ok(()) => old.persist().await.map(drop),
+        Ok(()) => old.persist(Crc32c::of(&full_of(1))).await.map(drop),
         refused => refused,
     };
     assert_refused(late, Reason::StaleWriter);
     current.write(full_of(2)).await.expect("it is the current writer");
-    current.persist().await.expect("it is the current writer");
+    current.persist(Crc32c::of(&full_of(2))).await.expect("it is the current writer");
     other.begin(PLAN).await.expect("it is another upload");
 }
 
@@ -401,10 +403,11 @@ pub async fn a_dropped_writer_holds_its_part_until_its_write_is_over(
             tokio::spawn(async move {
                 let mut writer = claim(&store, id, 1).await;
                 writer.begin(LARGE).await.expect("there is room");
-                for _ in 0..4 {
-                    writer.write(Bytes::from(vec![1; 1 << 20])).await.expect("it is written");
+                let bytes = Bytes::from(vec![1; 4 << 20]);
+                for at in (0..bytes.len()).step_by(1 << 20) {
+                    writer.write(bytes.slice(at..at + (1 << 20))).await.expect("it is written");
                 }
-                writer.persist().await.map(drop)
+                writer.persist(Crc32c::of(&bytes)).await.map(drop)
             })
         };
         tokio::time::sleep(Duration::from_micros(200 * round)).await;

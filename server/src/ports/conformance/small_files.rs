@@ -40,7 +40,7 @@ async fn record(
 ) {
     let mut hasher = PartHasher::new(number(1), 0);
     assert!(hasher.fold(bytes, Crc32c::of(bytes)));
-    let persisted = writer.persist().await.expect("it is persisted");
+    let persisted = writer.persist(Crc32c::of(bytes)).await.expect("it is persisted");
     let part = PersistedPart { record: hasher.finish(), bytes: persisted };
     let (owner, id) = (upload.owner, upload.id);
     let recorded = uploads.commit_part(owner, id, Epoch::FIRST, part, NOW, TTL).await;
@@ -91,7 +91,8 @@ pub async fn a_file_may_turn_out_to_be_small(
     let upload = create(uploads, new_upload(new_owner(), "file", Some(100))).await;
     let unknown = PartPlan { part_size: PART_SIZE, size: None };
     let mut writer = write(blobs, &upload, unknown, 1).await;
-    writer.persist().await.expect("it is persisted");
+    let crc32c = Crc32c::of(&content(1, unknown.range(number(1)).len()));
+    writer.persist(crc32c).await.expect("it is persisted");
     drop(writer);
     let writer = write(blobs, &upload, upload.plan, 2).await;
     record(uploads, &upload, writer, &content(2, 100)).await;

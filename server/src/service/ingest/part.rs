@@ -137,7 +137,7 @@ impl PartInProgress {
         let work = {
             let context = context.clone();
             async move {
-                let bytes = writer.persist().await?;
+                let bytes = writer.persist(part.crc32c).await?;
                 let (now, ttl) = (context.clock.now(), context.limits.upload_ttl);
                 let size = part.size;
                 let part = PersistedPart { record: part, bytes };

@@ -6,7 +6,7 @@ use std::{
 };
 
 use moka::sync::Cache;
-use sluice_domain::{AccountId, Quota, Result, Timestamp, UploadId, Usage};
+use sluice_domain::{AccountId, ByteRange, Quota, Result, Timestamp, UploadId, Usage};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use super::{
@@ -14,8 +14,10 @@ use super::{
     call::Range,
     events,
     key::{self, SHARDS},
+    open_uploads::Saved,
     shard::{Limits, Shard, feed_time, total},
-    transaction::{Before, Outcome, Transaction},
+    transaction::{Before, Outcome, Tag, Transaction},
+    upload_records::StoredUpload,
 };
 use crate::ports::{Changed, Event};
 
@@ -62,6 +64,8 @@ pub(super) struct Change {
     /// Places in the feed are greater than this.
     feed_time: u64,
     has_events: bool,
+    /// Uploads as they are once this is made.
+    saved: Vec<Saved>,
     /// Uploads whose bytes nobody needs any more.
     let_go: Vec<UploadId>,
     locked: Vec<OwnedMutexGuard<()>>,
@@ -96,6 +100,18 @@ impl Change {
         let (key, item) = events::item(event, at);
         self.transaction.put(key, Before::Any, item);
         self.has_events = true;
+    }
+
+    /// An upload is like this once this is made, and was like that.
+    pub(super) fn saves(&mut self, before: Option<Tag>, after: StoredUpload) {
+        self.saved.push(Saved { before, after, added: Vec::new() });
+    }
+
+    /// These bytes of the upload that it saves are persisted once this is made.
+    pub(super) fn persists(&mut self, added: Vec<ByteRange>) {
+        if let [saved] = &mut self.saved[..] {
+            saved.added = added;
+        }
     }
 
     /// Nobody needs the bytes of an upload any more once this is made.
@@ -180,6 +196,7 @@ impl Records {
             shards,
             feed_time: feed_time(self.clock.now()),
             has_events: false,
+            saved: Vec::new(),
             let_go: Vec::new(),
             locked,
         })
@@ -194,12 +211,15 @@ impl Records {
         for number in change.shards.keys() {
             self.shards.known.invalidate(&(change.owner, *number));
         }
+        let saved = change.saved.into_iter().map(|saved| self.open_uploads.prepare(saved));
+        let saved: Vec<_> = saved.collect();
         let outcome = self.commit(&change.transaction).await?;
         if let Outcome::Committed = outcome {
             let tag = change.transaction.tag();
             for (number, shard) in change.shards {
                 self.shards.known.insert((change.owner, number), shard.written(tag));
             }
+            saved.into_iter().for_each(|saved| self.open_uploads.made(saved));
             self.bells.of(change.owner).notify_waiters();
             if change.has_events {
                 self.events.notify_one();

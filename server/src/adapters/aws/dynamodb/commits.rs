@@ -8,7 +8,7 @@ use std::{
 };
 
 use sluice_domain::{
-    AccountId, Epoch, Error, Part, PartNumber, Result, Timestamp, Upload, UploadId,
+    AccountId, ByteRange, Epoch, Error, Part, PartNumber, Result, Timestamp, Upload, UploadId,
 };
 use tokio::sync::oneshot;
 
@@ -141,7 +141,16 @@ impl Records {
         let mut before = BTreeMap::<PartNumber, Part>::new();
         loop {
             let mut change = self.begin(owner, &[shard].into()).await?;
-            let stored = self.get_upload(owner, id).await?;
+            // What is remembered may be enough to record a part, but not to
+            // refuse one.
+            let known = self
+                .open_uploads
+                .get(owner, id)
+                .filter(|known| waiting.iter().all(|one| check(&one.new, &known.upload).is_ok()));
+            let stored = match known {
+                Some(known) => known,
+                None => self.get_upload(owner, id).await?,
+            };
             refuse(waiting, &stored.upload);
             if waiting.is_empty() {
                 return Ok(Vec::new());
@@ -165,6 +174,11 @@ impl Records {
                 });
             }
             save(&mut change, &stored, &upload);
+            let added = new.iter().map(|part| {
+                let start = upload.plan.start(part.record.number);
+                ByteRange { start, end: start + part.record.size }
+            });
+            change.persists(added.collect());
             let first = change.transaction.len();
             for part in &new {
                 let storage = match &part.bytes {

@@ -155,7 +155,7 @@ impl Records {
         freeze.epoch.map_or(Ok(()), |epoch| upload.check_epoch(epoch))?;
         // No part can be recorded without a change of the upload, so these are
         // all parts if this change is made.
-        let persisted = self.persisted_ranges(&upload).await?;
+        let persisted = self.persisted_ranges(stored).await?;
         let size = freeze.digest.size;
         upload.check_final_size(size, persisted.end())?;
         upload.check_parts_present(size, &persisted)?;

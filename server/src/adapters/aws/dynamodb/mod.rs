@@ -23,6 +23,7 @@ mod key;
 mod lists;
 mod named_files;
 mod names;
+mod open_uploads;
 mod parts;
 mod pause;
 mod purge;
@@ -39,7 +40,10 @@ use std::sync::{Arc, atomic::Ordering};
 
 use tokio::sync::Notify;
 
-use self::{call::Consumed, change::Shards, changes::Bells, commits::Commits, guard::Guard};
+use self::{
+    call::Consumed, change::Shards, changes::Bells, commits::Commits, guard::Guard,
+    open_uploads::OpenUploads,
+};
 use super::breaker::Breaker;
 use crate::{ports::Clock, tasks::Tasks};
 
@@ -52,6 +56,7 @@ pub struct Records {
     clock: Arc<dyn Clock>,
     tasks: Tasks,
     shards: Shards,
+    open_uploads: OpenUploads,
     commits: Commits,
     consumed: Arc<Consumed>,
     /// Rings when this process has added events.
@@ -77,6 +82,7 @@ impl Records {
             clock,
             tasks,
             shards: Shards::new(),
+            open_uploads: OpenUploads::new(),
             commits: Commits::default(),
             consumed: Arc::default(),
             events: Arc::default(),

@@ -12,6 +12,7 @@ use super::{
     key::{self, Key, PART_PREFIX},
     pause::Pause,
     transaction::{Outcome, Tag, Transaction},
+    upload_records::StoredUpload,
 };
 use crate::ports::{StorageTag, StoredPart};
 
@@ -190,8 +191,17 @@ impl Records {
         found.collect()
     }
 
-    /// Which bytes of an upload have parts.
-    pub(super) async fn persisted_ranges(&self, upload: &Upload) -> Result<RangeSet> {
+    /// Which bytes of an upload that was read just now have parts.
+    pub(super) async fn persisted_ranges(&self, stored: &StoredUpload) -> Result<RangeSet> {
+        if let Some(known) = self.open_uploads.persisted(stored) {
+            return Ok(known);
+        }
+        let persisted = self.read_ranges(&stored.upload).await?;
+        self.open_uploads.learn(stored, &persisted);
+        Ok(persisted)
+    }
+
+    async fn read_ranges(&self, upload: &Upload) -> Result<RangeSet> {
         let id = upload.id;
         if upload.persisted_bytes == 0 {
             return Ok(RangeSet::default());

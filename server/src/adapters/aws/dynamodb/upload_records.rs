@@ -210,6 +210,8 @@ pub(super) fn create(change: &mut Change, upload: &Upload, request: Option<&Requ
     transaction.put(key::progress(id), Before::Absent, progress(&stored));
     transaction.put(listed(upload), Before::Any, listed_item(upload));
     transaction.put(swept(upload, stored.due), Before::Any, Item::default());
+    change.saves(None, stored);
+    let transaction = &mut change.transaction;
     if let Some(request) = request {
         let item = Item::default().with("upload", id).with("fingerprint", request.fingerprint);
         transaction.put(key::request(owner, &request.id), Before::Absent, item);
@@ -242,9 +244,10 @@ fn save_at(change: &mut Change, before: &StoredUpload, after: &Upload, at: u64) 
         transaction.delete(was, Before::Any);
         transaction.put(is, Before::Any, listed_item(after));
     }
-    let upload = after.clone();
-    let item = progress(&StoredUpload { upload, at, due, ..before.clone() });
-    transaction.put(key::progress(after.id), Some(before.tag), item);
+    let (upload, tag) = (after.clone(), transaction.tag());
+    let stored = StoredUpload { upload, tag, at, due, ..before.clone() };
+    transaction.put(key::progress(after.id), Some(before.tag), progress(&stored));
+    change.saves(Some(before.tag), stored);
 }
 
 /// Removes an upload's items but for its parts. A trace of one that became a

@@ -93,9 +93,9 @@ impl UploadStore for Records {
     }
 
     async fn persisted(&self, owner: AccountId, id: UploadId) -> Result<(Upload, RangeSet)> {
-        let upload = self.upload(owner, id).await?;
-        let ranges = self.persisted_ranges(&upload).await?;
-        Ok((upload, ranges))
+        let stored = self.get_upload(owner, id).await?;
+        let ranges = self.persisted_ranges(&stored).await?;
+        Ok((stored.upload, ranges))
     }
 
     async fn parts(
@@ -203,7 +203,7 @@ impl UploadStore for Records {
             let mut upload = stored.upload.clone();
             upload.check_active()?;
             epoch.map_or(Ok(()), |epoch| upload.check_epoch(epoch))?;
-            upload.check_final_size(size, self.persisted_ranges(&upload).await?.end())?;
+            upload.check_final_size(size, self.persisted_ranges(&stored).await?.end())?;
             if upload.plan.size.is_some() {
                 return Ok(());
             }

@@ -18,7 +18,7 @@ impl Setup {
         };
         let ours = rules.into_iter().find(|rule| rule.id() == Some(RULE));
         Ok(match (ours, wanted) {
-            (None, None) => State::Met("closed: server.allowed_origins is empty".to_owned()),
+            (None, None) => State::Met("closed: there are no pages that need it".to_owned()),
             (Some(_), None) => State::Unmet,
             (Some(found), Some(wanted)) if found == wanted => {
                 State::Met(format!("open for {}", self.origins.join(", ")))

@@ -107,6 +107,12 @@ impl Setup {
     /// The one of this configuration. Nothing is called yet.
     pub async fn new(config: &Config) -> Result<Self, ConfigError> {
         let clients = Clients::new(&config.aws).await;
+        let mut origins = config.server.allowed_origins.clone();
+        // The server's own pages send parts as well, where these may pass it.
+        if config.aws.direct_transfers {
+            let own = config.server.public_origin();
+            origins.extend(own.filter(|own| !config.server.allowed_origins.contains(own)));
+        }
         Ok(Self {
             region: clients.s3.config().region().map(|region| region.as_ref().to_owned()),
             clients,
@@ -114,7 +120,7 @@ impl Setup {
             table: dynamodb::table::name(&config.aws.table_prefix),
             kms_key: config.aws.kms_key.clone(),
             key_prefix: config.aws.key_prefix.clone(),
-            origins: config.server.allowed_origins.clone(),
+            origins,
             checksums: config.aws.checksums,
         })
     }
@@ -132,7 +138,7 @@ impl Setup {
                 None => "encrypt with keys of S3".to_owned(),
             },
             Requirement::Cors if self.origins.is_empty() => {
-                "close it: server.allowed_origins is empty".to_owned()
+                "close it: there are no pages that need it".to_owned()
             }
             Requirement::Cors => format!("open it for {}", self.origins.join(", ")),
             Requirement::Lifecycle => {
