@@ -125,6 +125,12 @@ fn ratios() -> Vec<Ratio> {
             [s3::DIRECT, s3::DEFAULTS].map(to_s3).into(),
             (0.85, 0.95),
         ),
+        ratio(
+            "the same, in parts of 16 MiB",
+            to_s3(s3::SLUICE_LARGE),
+            vec![to_s3(s3::DIRECT_LARGE)],
+            (0.85, 0.95),
+        ),
         ratio("Go SDK / Rust SDK", by_sdk(sdks::GO), vec![by_sdk(sdks::RUST)], (0.7, 1.0)),
         ratio(
             "TypeScript SDK on Node / Rust SDK",

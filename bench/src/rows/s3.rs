@@ -21,29 +21,38 @@ pub(crate) const DEFAULTS: &str = "AWS SDK with its defaults → s3s-fs × 4";
 /// Through the server.
 pub(crate) const SLUICE: &str = "Sluice → s3s-fs × 4";
 
-/// Parts of every row.
+/// The same in larger parts, of which there are half as many to record.
+pub(crate) const DIRECT_LARGE: &str = "AWS SDK → s3s-fs × 4, parts of 16 MiB";
+pub(crate) const SLUICE_LARGE: &str = "Sluice → s3s-fs × 4, parts of 16 MiB";
+
+/// Parts, unless a row says otherwise.
 const PART: u64 = 8 * MIB;
 /// Parts, or streams, at a time.
 const PARALLEL: usize = 4;
 
 /// Every row.
 pub(super) fn all(size: u64) -> Vec<Case> {
-    let direct = |name, manner| {
-        Case::new(Group::S3, name, move |bench| direct(bench, size, manner).boxed_local())
+    let direct = |name, manner, part| {
+        Case::new(Group::S3, name, move |bench| direct(bench, size, manner, part).boxed_local())
+    };
+    let sluice = |name, part| {
+        Case::new(Group::S3, name, move |bench| through_sluice(bench, size, part).boxed_local())
     };
     vec![
-        direct(DIRECT, Manner::Lean),
-        direct(DEFAULTS, Manner::Defaults),
-        Case::new(Group::S3, SLUICE, move |bench| through_sluice(bench, size).boxed_local()),
+        direct(DIRECT, Manner::Lean, PART),
+        direct(DEFAULTS, Manner::Defaults, PART),
+        sluice(SLUICE, PART),
+        direct(DIRECT_LARGE, Manner::Lean, 2 * PART),
+        sluice(SLUICE_LARGE, 2 * PART),
     ]
 }
 
-async fn direct(bench: &Bench, size: u64, manner: Manner) -> Result<Values> {
+async fn direct(bench: &Bench, size: u64, manner: Manner, part: u64) -> Result<Values> {
     let source = bench.source(size)?;
     let keys = Keys { access: "bench".to_owned(), secret: "bench".to_owned() };
     let storage = Storage::start(bench, keys).await?;
     let (before, own) = (storage.usage()?, Usage::own()?);
-    let elapsed = storage::upload(&storage, manner, &source, PART, PARALLEL).await?;
+    let elapsed = storage::upload(&storage, manner, &source, part, PARALLEL).await?;
     let client = Usage::own()?.cpu_since(&own);
     let stored = storage.usage()?.cpu_since(&before);
     storage.stop().await?;
@@ -54,13 +63,13 @@ async fn direct(bench: &Bench, size: u64, manner: Manner) -> Result<Values> {
     ])
 }
 
-async fn through_sluice(bench: &Bench, size: u64) -> Result<Values> {
+async fn through_sluice(bench: &Bench, size: u64, part: u64) -> Result<Values> {
     let account = LocalAws::account().await;
     let (access, secret) = (account.access_key.clone(), account.secret_key.clone());
     let storage = Storage::start(bench, Keys { access, secret }).await?;
     let server = Sluice::start_on(bench, &storage, &account).await?;
     let before = storage.usage()?;
-    let transfer = file::upload_in_parts(bench, &server, size, PARALLEL, Some(PART)).await?;
+    let transfer = file::upload_in_parts(bench, &server, size, PARALLEL, Some(part)).await?;
     let stored = storage.usage()?.cpu_since(&before);
     server.stop().await?;
     storage.stop().await?;
