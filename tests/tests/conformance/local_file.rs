@@ -75,10 +75,11 @@ impl LocalFile {
 pub(crate) fn change(path: &Path) {
     use std::os::unix::fs::FileExt;
     let file = fs::File::options().read(true).write(true).open(path).expect("it can be opened");
-    let size = file.metadata().expect("it has a size").len();
+    let metadata = file.metadata().expect("it has metadata");
+    let size = metadata.len();
     let mut byte = [0];
     file.read_exact_at(&mut byte, size - 1).expect("it can be read");
     file.write_all_at(&[byte[0] ^ 1], size - 1).expect("it can be written");
-    let modified = std::time::SystemTime::now() + Duration::from_secs(3);
-    file.set_modified(modified).expect("its time can be set");
+    let modified = metadata.modified().expect("it has a time");
+    file.set_modified(modified + Duration::from_secs(3)).expect("its time can be set");
 }

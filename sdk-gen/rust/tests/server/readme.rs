@@ -2,7 +2,7 @@
 
 use std::{env, fs, path::Path, process::Output};
 
-use sluice_tests::{PASSWORD, Server};
+use sluice_tests::{PASSWORD, Proxy, Server};
 use tokio::process::Command;
 
 use crate::content;
@@ -44,8 +44,11 @@ async fn every_example_stands_in_a_program_that_runs() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("holiday.mp4"), content(9 << 20)).unwrap();
     fs::write(folder.path().join("large.iso"), content(80 << 20)).unwrap();
+    // Slow enough for an upload to be stopped.
+    let network = Proxy::to(server.address()).await;
+    network.slow_down(16 << 20);
     for (name, says) in PROGRAMS {
-        let output = run(name, folder.path(), &server, &ada.email).await;
+        let output = run(name, folder.path(), &network.url(), &server.key(), &ada.email).await;
         let said = String::from_utf8_lossy(&output.stdout);
         assert!(output.status.success() && said.contains(says), "{name}: {output:?}");
     }
@@ -53,13 +56,13 @@ async fn every_example_stands_in_a_program_that_runs() {
     assert!(copy == content(80 << 20), "the download is another file");
 }
 
-async fn run(name: &str, folder: &Path, server: &Server, email: &str) -> Output {
+async fn run(name: &str, folder: &Path, url: &str, key: &str, email: &str) -> Output {
     let test = env::current_exe().unwrap();
     let profile = test.ancestors().nth(2).unwrap();
     Command::new(profile.join("examples").join(name))
         .current_dir(folder)
-        .env("SLUICE_SERVER", server.url())
-        .env("SLUICE_API_KEY", server.key())
+        .env("SLUICE_SERVER", url)
+        .env("SLUICE_API_KEY", key)
         .env("EMAIL", email)
         .env("PASSWORD", PASSWORD)
         .output()
