@@ -23,7 +23,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
             cancel.cancel();
         }
     });
-    let stopped = client.upload(Source::path("large.iso"), options).await.unwrap_err();
+    let Err(stopped) = client.upload(Source::path("large.iso"), options).await else {
+        return Err("it was not stopped".into());
+    };
 
     // This works in another process too, with the id that it has kept.
     let upload_id = stopped.upload_id().ok_or("nothing was stored")?;
