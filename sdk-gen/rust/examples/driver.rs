@@ -173,7 +173,7 @@ fn client(command: &Command) -> Result<Client, Error> {
     let client = builder.build()?;
     let Some(tokens) = &command.tokens else { return Ok(client) };
     // When they run out is for the server to say.
-    let later = SystemTime::now() + Duration::from_secs(3600);
+    let later = SystemTime::UNIX_EPOCH + Duration::from_secs(u32::MAX.into());
     client.with_session(MemoryStore::new(SessionTokens {
         access_token: tokens.access_token.clone(),
         refresh_token: tokens.refresh_token.clone(),
