@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use futures::FutureExt;
 use serde::Deserialize;
 use serde_json::json;
@@ -90,7 +90,14 @@ async fn rust(bench: &Bench, size: u64) -> Result<Values> {
     Ok(transfer.values())
 }
 
-/// What a driver says at its end.
+/// What a driver says: how far it is, and at last how long it took.
+#[derive(Deserialize)]
+struct Event {
+    event: String,
+    seconds: Option<f64>,
+}
+
+/// What the page says at its end.
 #[derive(Deserialize)]
 struct Done {
     seconds: f64,
@@ -111,14 +118,19 @@ async fn by(bench: &Bench, language: &str, size: u64) -> Result<Values> {
     let before = server.usage()?;
     let mut driver = Command::new(Path::new(FOLDER).join(language).join("run"));
     let mut driver = Process::start(driver.arg("driver").arg(command.to_string()))?;
-    let rest = driver.said("{\"event\":\"done\",").await;
-    let rest = rest.with_context(|| format!("the {language} SDK has not uploaded the file"))?;
-    let done: Done = serde_json::from_str(&format!("{{{rest}"))?;
+    let seconds = loop {
+        let event: Event = serde_json::from_str(&driver.said("").await?)?;
+        match event.event.as_str() {
+            "progress" => {}
+            "done" => break event.seconds.context("the driver says no time")?,
+            _ => bail!("the {language} SDK has not uploaded the file"),
+        }
+    };
     driver.end().await?;
     let server_cpu = server.usage()?.cpu_since(&before);
     server.stop().await?;
     Ok(vec![
-        (Metric::Throughput, throughput(size, Duration::from_secs_f64(done.seconds))),
+        (Metric::Throughput, throughput(size, Duration::from_secs_f64(seconds))),
         (Metric::ServerCpu, for_each_gib(server_cpu, size)),
     ])
 }
