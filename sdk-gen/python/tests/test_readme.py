@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -44,6 +45,14 @@ EXPECTED = [
     ("Everything else", r"^1 file on the first page\n$"),
 ]
 PASSWORD = "correct horse battery staple"
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server whose access tokens outlive an example, so that each prints the same every time."""
+    server = Server(tmp_path_factory.mktemp("readme-server"), ACCOUNTS__REGISTRATION="open")
+    yield server
+    server.kill()
 
 
 @pytest.fixture(scope="module")
