@@ -12,6 +12,7 @@ that reason. Objects and tables live in memory and are gone with the process.
 
 import os
 import re
+import resource
 import socket
 import sys
 import threading
@@ -28,6 +29,7 @@ with socket.socket() as probe:
     probe.bind(("127.0.0.1", 0))
     os.environ["GATEWAY_PORT"] = str(probe.getsockname()[1])
 
+import uvicorn
 from awscrt import checksums
 from ministack import app
 from ministack.services import s3
@@ -124,7 +126,20 @@ s3._complete_multipart_upload = complete
 
 if __name__ == "__main__":
     threading.Thread(target=end_with_parent, daemon=True).start()
+    # Tests have more connections than the usual 1024.
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     print("port", os.environ["GATEWAY_PORT"], flush=True)
-    # MiniStack has a command line of its own.
-    sys.argv = sys.argv[:1]
-    app.main()
+    # Instead of MiniStack's own server in Python, which took half of the time.
+    uvicorn.run(
+        app.app,
+        host=os.environ["BIND_HOST"],
+        port=int(os.environ["GATEWAY_PORT"]),
+        loop="uvloop",
+        http="httptools",
+        timeout_keep_alive=75,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        date_header=False,
+    )

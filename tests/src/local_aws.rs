@@ -1,19 +1,26 @@
-//! A local AWS, shared by the tests of a binary.
+//! Local AWSs, shared by the tests of a binary.
 
 use std::{
     io::{BufRead, BufReader},
     net::TcpStream,
     path::Path,
     process::{Child, Command, Stdio},
-    sync::atomic::{AtomicU64, Ordering},
+    sync::atomic::{AtomicUsize, Ordering},
+    thread,
     time::{Duration, Instant},
 };
 
 use tokio::{sync::OnceCell, task};
 
-/// The one of this process. It lives until the process ends, and not longer: it
-/// reads from a pipe that nobody else holds.
-static SHARED: OnceCell<LocalAws> = OnceCell::const_new();
+/// Those of this process: each of them uses one core at most, so there are several. They
+/// live until the process ends, and not longer: they read from a pipe that nobody else holds.
+static SHARED: OnceCell<Vec<LocalAws>> = OnceCell::const_new();
+
+/// Most of them, on machines with many cores.
+const MOST: usize = 4;
+
+/// The number of the next account.
+static ACCOUNTS: AtomicUsize = AtomicUsize::new(1);
 
 /// How long it may take to listen; installing it at the first start comes on top.
 const START_LIMIT: Duration = Duration::from_secs(60);
@@ -21,7 +28,6 @@ const START_LIMIT: Duration = Duration::from_secs(60);
 /// S3, DynamoDB, SQS, IAM and STS on this machine, from `tests/local_aws`.
 pub struct LocalAws {
     endpoint: String,
-    accounts: AtomicU64,
     /// Holds the pipe.
     _process: Child,
 }
@@ -65,10 +71,10 @@ impl AwsAccount {
 impl LocalAws {
     /// An account for one test; the first one starts everything.
     pub async fn account() -> AwsAccount {
-        let aws = SHARED.get_or_init(Self::start).await;
-        let number = aws.accounts.fetch_add(1, Ordering::Relaxed);
+        let all = SHARED.get_or_init(Self::start_all).await;
+        let number = ACCOUNTS.fetch_add(1, Ordering::Relaxed);
         AwsAccount {
-            endpoint: aws.endpoint.clone(),
+            endpoint: all[number % all.len()].endpoint.clone(),
             access_key: format!("{number:012}"),
             secret_key: "test".to_owned(),
             region: "us-east-1",
@@ -76,15 +82,17 @@ impl LocalAws {
         }
     }
 
+    /// One after the other, because the first may have to install what all need.
     #[expect(clippy::disallowed_methods, reason = "blocks while packages are installed")]
-    async fn start() -> Self {
-        let started = task::spawn_blocking(spawn).await;
-        let (process, port) = started.expect("the local AWS starts");
-        Self {
-            endpoint: format!("http://127.0.0.1:{port}"),
-            accounts: AtomicU64::new(1),
-            _process: process,
-        }
+    async fn start_all() -> Vec<Self> {
+        let count = thread::available_parallelism().map_or(1, |cores| cores.get().min(MOST));
+        let started = task::spawn_blocking(move || (0..count).map(|_| Self::start()).collect());
+        started.await.expect("the local AWSs start")
+    }
+
+    fn start() -> Self {
+        let (process, port) = spawn();
+        Self { endpoint: format!("http://127.0.0.1:{port}"), _process: process }
     }
 }
 
@@ -106,11 +114,11 @@ fn spawn() -> (Child, u16) {
         .find_map(|line| line.strip_prefix("port ")?.parse().ok())
         .expect("the local AWS says its port before it ends");
     // Whatever else it prints must not block it.
-    std::thread::spawn(move || lines.for_each(drop));
+    thread::spawn(move || lines.for_each(drop));
     let start = Instant::now();
     while TcpStream::connect(("127.0.0.1", port)).is_err() {
         assert!(start.elapsed() < START_LIMIT, "it does not listen within {START_LIMIT:?}");
-        std::thread::sleep(Duration::from_millis(10));
+        thread::sleep(Duration::from_millis(10));
     }
     (process, port)
 }

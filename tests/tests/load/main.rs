@@ -5,6 +5,7 @@
 
 mod descriptors;
 mod floods;
+mod log_ins;
 mod memory;
 mod overload;
 mod slow;

@@ -45,7 +45,10 @@ async fn any_sequence_of_operations_does_what_the_model_does() {
         let rngs: Vec<_> = (lane..sequences).step_by(LANES as usize).map(|n| seed.rng(n)).collect();
         lanes.spawn(async move {
             let (mut uploads, mut files) = (0, 0);
-            for rng in rngs {
+            for (number, rng) in rngs.into_iter().enumerate() {
+                if number > 0 && number % 250 == 0 {
+                    println!("lane {lane} has played {number} sequences");
+                }
                 let world = play(rng).await;
                 uploads += world.uploads.len();
                 files += world.files.len();
