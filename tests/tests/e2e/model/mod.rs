@@ -39,7 +39,7 @@ impl Drop for Trace {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn any_sequence_of_operations_does_what_the_model_does() {
     let seed = Seed::of("any_sequence_of_operations_does_what_the_model_does");
-    let sequences = scale(200, 10_000) as u64;
+    let sequences = scale(500, 10_000) as u64;
     let mut lanes = JoinSet::new();
     for lane in 0..LANES {
         let rngs: Vec<_> = (lane..sequences).step_by(LANES as usize).map(|n| seed.rng(n)).collect();
