@@ -18,3 +18,4 @@ pub mod small_files;
 pub mod upload_store;
 
 mod fixtures;
+mod promises;
