@@ -2,6 +2,7 @@
 
 use std::{
     io::{BufRead, BufReader},
+    mem,
     net::TcpStream,
     path::Path,
     process::{Child, Command, Stdio},
@@ -10,14 +11,18 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tokio::{sync::OnceCell, task};
+use tokio::{sync::Mutex, task};
 
 /// Those of this process: each of them uses one core at most, so there are several. They
-/// live until the process ends, and not longer: they read from a pipe that nobody else holds.
-static SHARED: OnceCell<Vec<LocalAws>> = OnceCell::const_new();
+/// live until the process ends at most: they read from a pipe that nobody else holds.
+static SHARED: Mutex<Vec<Place>> = Mutex::const_new(Vec::new());
 
-/// Most of them, on machines with many cores.
+/// Most of them that are used at a time, on machines with many cores.
 const MOST: usize = 4;
+
+/// What an account leaves behind stays in memory, some megabytes, so there is a new local AWS
+/// after so many. The last one stays as long as it takes to use up another.
+const MOST_ACCOUNTS: usize = 100;
 
 /// The number of the next account.
 static ACCOUNTS: AtomicUsize = AtomicUsize::new(1);
@@ -29,7 +34,15 @@ const START_LIMIT: Duration = Duration::from_secs(60);
 pub struct LocalAws {
     endpoint: String,
     /// Holds the pipe.
-    _process: Child,
+    process: Child,
+}
+
+/// One local AWS after the other.
+struct Place {
+    current: LocalAws,
+    accounts: usize,
+    /// Has accounts that may be in use.
+    _last: Option<LocalAws>,
 }
 
 /// An AWS account of its own: nobody else sees its buckets and tables.
@@ -69,12 +82,11 @@ impl AwsAccount {
 }
 
 impl LocalAws {
-    /// An account for one test; the first one starts everything.
+    /// An account for one test; the first ones start everything.
     pub async fn account() -> AwsAccount {
-        let all = SHARED.get_or_init(Self::start_all).await;
         let number = ACCOUNTS.fetch_add(1, Ordering::Relaxed);
         AwsAccount {
-            endpoint: all[number % all.len()].endpoint.clone(),
+            endpoint: Self::endpoint(number).await,
             access_key: format!("{number:012}"),
             secret_key: "test".to_owned(),
             region: "us-east-1",
@@ -82,17 +94,38 @@ impl LocalAws {
         }
     }
 
-    /// One after the other, because the first may have to install what all need.
-    #[expect(clippy::disallowed_methods, reason = "blocks while packages are installed")]
-    async fn start_all() -> Vec<Self> {
+    /// Where this account is. They start one after the other, because the first may have to
+    /// install what all need.
+    async fn endpoint(account: usize) -> String {
+        let mut places = SHARED.lock().await;
         let count = thread::available_parallelism().map_or(1, |cores| cores.get().min(MOST));
-        let started = task::spawn_blocking(move || (0..count).map(|_| Self::start()).collect());
-        started.await.expect("the local AWSs start")
+        let number = account % count;
+        while places.len() <= number {
+            places.push(Place { current: Self::start().await, accounts: 0, _last: None });
+        }
+        let place = &mut places[number];
+        if place.accounts == MOST_ACCOUNTS {
+            let last = mem::replace(&mut place.current, Self::start().await);
+            place._last = Some(last);
+            place.accounts = 0;
+        }
+        place.accounts += 1;
+        place.current.endpoint.clone()
     }
 
-    fn start() -> Self {
-        let (process, port) = spawn();
-        Self { endpoint: format!("http://127.0.0.1:{port}"), _process: process }
+    #[expect(clippy::disallowed_methods, reason = "blocks while packages are installed")]
+    async fn start() -> Self {
+        let started = task::spawn_blocking(spawn).await;
+        let (process, port) = started.expect("a local AWS starts");
+        Self { endpoint: format!("http://127.0.0.1:{port}"), process }
+    }
+}
+
+impl Drop for LocalAws {
+    fn drop(&mut self) {
+        // It ends with the pipe.
+        drop(self.process.stdin.take());
+        let _ = self.process.wait();
     }
 }
 
