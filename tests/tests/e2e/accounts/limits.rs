@@ -30,13 +30,18 @@ async fn each_credential_each_account_and_each_address_has_a_limit() {
         let (other, _) = server.signed_in(&ada.email).await.unwrap();
         let asked = until_refused(&ada.client).await;
         assert!((10..=200).contains(&asked), "{asked} of 20 each second");
-        let other = other.accounts.clone().get_account(GetAccountRequest {}).await;
-        match variable {
-            "CREDENTIAL" => drop(other.expect("another credential has a limit of its own")),
-            _ => drop(assert_reason(other, Reason::RateLimited)),
-        }
+        // A limit that is used up allows a few more on a slow machine.
+        let more = until_refused(&other).await;
+        assert_eq!(more >= 10, variable == "CREDENTIAL", "{more} by another credential");
         if variable == "ADDRESS" {
-            let signed = http_get(&format!("{}/.well-known/jwks.json", server.url()), &[]).await;
+            let url = format!("{}/.well-known/jwks.json", server.url());
+            let mut signed = http_get(&url, &[]).await;
+            for _ in 0..10 {
+                if signed.status == 429 {
+                    break;
+                }
+                signed = http_get(&url, &[]).await;
+            }
             assert_eq!(signed.status, 429);
             assert!(!signed.header("retry-after").is_empty());
             let probe = http_get(&format!("{}/livez", server.url()), &[]).await;
