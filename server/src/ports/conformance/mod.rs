@@ -4,6 +4,9 @@
 //! Each makes accounts and uploads of its own, so one store can serve them one
 //! after the other. Those of the queue need it for themselves, because they
 //! take whatever comes.
+//!
+//! The macro `promises!` makes tests of them. It has the list: what is not in it is
+//! not run.
 
 pub mod account_store;
 pub mod blob_records;
