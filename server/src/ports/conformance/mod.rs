@@ -5,8 +5,7 @@
 //! after the other. Those of the queue need it for themselves, because they
 //! take whatever comes.
 //!
-//! The macro `promises!` makes tests of them. It has the list: what is not in it is
-//! not run.
+//! The macro `promises!` makes tests of them, from a list that has to have them all.
 
 pub mod account_store;
 pub mod blob_records;

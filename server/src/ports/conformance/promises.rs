@@ -201,3 +201,66 @@ macro_rules! promises {
         }
     };
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        collections::BTreeSet,
+        fs,
+        path::{Path, PathBuf},
+    };
+
+    /// A port's module and the name of one of its promises.
+    type Promise = (String, String);
+
+    #[test]
+    fn every_promise_is_listed() {
+        let checked = checked();
+        assert!(!checked.is_empty());
+        assert_eq!(listed(), checked);
+    }
+
+    /// The promises that have a function.
+    fn checked() -> BTreeSet<Promise> {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/ports/conformance");
+        let mut promises = BTreeSet::new();
+        for source in sources(&folder) {
+            let place = source.strip_prefix(&folder).unwrap().with_extension("");
+            let port = place.iter().next().unwrap().to_str().unwrap();
+            for line in fs::read_to_string(&source).unwrap().lines() {
+                if let Some(function) = line.strip_prefix("pub async fn ") {
+                    let name = function.split(['(', '<']).next().unwrap();
+                    promises.insert((port.to_owned(), name.to_owned()));
+                }
+            }
+        }
+        promises
+    }
+
+    /// The promises that the macro makes tests of.
+    fn listed() -> BTreeSet<Promise> {
+        let mut port = "";
+        let mut promises = BTreeSet::new();
+        for line in include_str!("promises.rs").lines().map(str::trim) {
+            if let Some(arm) = line.strip_prefix('(') {
+                port = arm.split(',').next().unwrap();
+            } else if line.contains('_') && line.chars().all(|c| c == '_' || c.is_alphanumeric()) {
+                promises.insert((port.to_owned(), line.to_owned()));
+            }
+        }
+        promises
+    }
+
+    fn sources(folder: &Path) -> Vec<PathBuf> {
+        let mut sources = Vec::new();
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                sources.extend(self::sources(&path));
+            } else {
+                sources.push(path);
+            }
+        }
+        sources
+    }
+}
