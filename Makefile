@@ -6,8 +6,8 @@ export CARGO_TARGET_DIR ?= $(CACHE)/target
 export PATH := $(HOME)/.cargo/bin:$(PATH)
 export SLUICE_BIN := $(CARGO_TARGET_DIR)/release/sluice
 # What the demo shows is what the tests test, and dependencies are compiled once: the
-# same members and features everywhere, those of tests (hence the example) included.
-BUILD := cargo build --release --locked --workspace --all-features --example driver
+# same members and features everywhere.
+BUILD := cargo build --release --locked --workspace --all-features
 
 .DEFAULT_GOAL := help
 .PHONY: help setup build demo test fuzz soak mutants check bench gen release-proto fmt clean
